@@ -1,0 +1,1 @@
+"""Thin commands: parse, look up, call, print."""

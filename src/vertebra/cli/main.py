@@ -1,0 +1,84 @@
+"""The command `vertebra`: finds the command's module, lets tyro read its arguments, and reports
+errors.
+
+Each command is a module beside this one with a dataclass `Arguments` and `run(arguments) -> exit
+code`. Modules import torch only inside `run`, so that help and misspelt arguments answer at once.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from vertebra.errors import VertebraError
+from vertebra.lookup import find
+
+COMMANDS: Mapping[str, str] = {
+    "check": "Read every image of a data set; list what cannot be used and why.",
+    "plan": "Say what a training run would take, measured on two steps; train nothing.",
+    "train": "Train a classifier on a folder, an archive, a manifest or a named data set.",
+    "resume": "Continue a run that was interrupted.",
+    "evaluate": "Judge a run on its held-out split or on other data.",
+    "predict": "Classify images with a run; CSV or JSON.",
+    "report": "Write a run's page again.",
+    "models": "List the models, or show one.",
+    "recipes": "List the recipes, show one, or compare two.",
+    "doctor": "Look at this machine: versions, devices, memory, disk, extras.",
+}
+"""Command -> what it does; the module has the command's name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command and ends the process with its exit code."""
+    sys.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def command(arguments: list[str]) -> int:
+    """Runs the command and returns its exit code: 0 done, 2 bad input, others as `errors` says."""
+    is_debugging = "--debug" in arguments
+    arguments = [each for each in arguments if each != "--debug"]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"vertebra {version('vertebra')}")
+        return 0
+    try:
+        find(COMMANDS, arguments[0], kind="command")
+        return _run(arguments[0], arguments[1:])
+    except VertebraError as error:
+        if is_debugging:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, as in `vertebra models | head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def overview() -> str:
+    """Returns the text of `vertebra --help`."""
+    rows = "\n".join(f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: vertebra COMMAND [ARGUMENTS]   (vertebra COMMAND --help explains one)\n\n"
+        f"{rows}\n\n"
+        "  --debug    show the traceback of an error\n"
+        "  --version  print the version\n\n"
+        "start with:  vertebra train            handwritten digits, a minute and a half\n"
+        "             vertebra train FOLDER     your own images, a folder a class"
+    )
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    import tyro
+
+    module = import_module(f"vertebra.cli.{name}")
+    parsed = tyro.cli(
+        module.Arguments,
+        args=arguments,
+        prog=f"vertebra {name}",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    return module.run(parsed)

@@ -1,0 +1,64 @@
+"""`vertebra train`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from vertebra.cli.flags import RecipeFlags
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(RecipeFlags):
+    """Train a classifier and leave a run directory with its weights, figures and report.
+
+    Without arguments: a small ResNet-RS on handwritten digits. On your own images the recipe is
+    fitted to their number and size; what was changed is printed. Part of the training images is
+    held out to choose the weights; the test images are looked at once, at the end.
+    """
+
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """The run directory; default is the next free one of runs/NAME-1, runs/NAME-2, ..."""
+    devices: Annotated[int, arg(metavar="N")] = 1
+    """Processes on this machine that train together, one a device."""
+    tensorboard: bool = False
+    """Write TensorBoard events too (needs the extra vertebra[tensorboard])."""
+
+
+def run(arguments: Arguments) -> int:
+    """Trains; returns the exit code."""
+    from vertebra.records import RunDirectory
+
+    out = arguments.out or RunDirectory.next(arguments.data or "digits").path
+    if arguments.devices > 1:
+        from vertebra.engine.distributed import is_launched, launch, own_command
+
+        if not is_launched():
+            command = own_command(["train", *sys.argv[2:], "--out", str(out)])
+            return launch(command, arguments.devices)
+    return _train(arguments, out)
+
+
+def _train(arguments: Arguments, out: Path) -> int:
+    from vertebra.cli.choose import choose
+    from vertebra.cli.reading import reading
+    from vertebra.cli.show import show_final, show_found, show_plan, view_of
+    from vertebra.engine.distributed import World
+    from vertebra.recipes.prepare import prepare
+    from vertebra.recipes.run import run as run_recipe
+
+    world = World.of_environment()
+    with reading() as on_progress:
+        chosen = choose(arguments, on_progress=on_progress)
+    prepared = prepare(chosen.recipe, materials=chosen.materials, processes=world.size)
+    if world.leads:
+        show_found(chosen.materials[-1])
+        show_plan(prepared, out, notes=chosen.notes, model=chosen.model)
+    events = out / "tensorboard" if arguments.tensorboard else None
+    with view_of(leads=world.leads, tensorboard=events) as view:
+        record = run_recipe(chosen.recipe, out, prepared=prepared, view=view)
+    if record is not None:
+        show_final(record, out)
+    return 0

@@ -1,0 +1,175 @@
+"""The abstractions that everything else is written against: read this page first.
+
+Batch -> Backbone -> Encoding -> head -> logits is how images become predictions.
+Method(Batch, Progress) -> Losses is how a network learns.
+Metric(outputs, Batch) is how it is judged.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some samples of a data set.
+
+    images:  [N, C, H, W]; uint8 as a loader's worker makes it, float and normalised for a network.
+    targets: class numbers [N] int64, soft classes [N, K] float, or a class map [N, H, W] int64;
+             told apart by rank and dtype.
+    index:   [N] int64, each sample's place in its data set.
+    """
+
+    images: Tensor
+    targets: Tensor
+    index: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """Returns the batch on `device`; copies from pinned memory to a device do not block."""
+        # A copy back to the CPU has to block: else it is read before it has arrived.
+        non_blocking = device.type != "cpu"
+        return Batch(
+            self.images.to(device, non_blocking=non_blocking),
+            self.targets.to(device, non_blocking=non_blocking),
+            self.index.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """Returns the batch in page-locked memory; a torch `DataLoader` calls this."""
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.index.pin_memory())
+
+
+class MapSpec(NamedTuple):
+    """What a backbone promises of a map: [N, channels, ceil(H / stride), ceil(W / stride)]."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+class Encoding(NamedTuple):
+    """What a backbone gives: maps, fine to coarse, each [N, C_i, H_i, W_i]; vector [N, width]."""
+
+    maps: tuple[Tensor, ...]
+    vector: Tensor
+
+
+class Backbone(nn.Module, ABC):
+    """A network that turns images into maps and a vector, and says beforehand what they will be.
+
+    maps:        one `MapSpec` for each map of the encoding, fine to coarse.
+    width:       length of the pooled vector.
+    in_channels: channels of the images it takes.
+    """
+
+    maps: tuple[MapSpec, ...]
+    width: int
+    in_channels: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Encoding:
+        """images: [N, in_channels, H, W] -> Encoding, in training and evaluation alike."""
+
+
+class Classifier(nn.Module):
+    """A backbone and a head on its pooled vector: images [N, C, H, W] -> logits [N, K]."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: [N, C, H, W] -> logits [N, K]."""
+        return self.head(self.backbone(images).vector)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a phase is: `step` updates of `steps` are done."""
+
+    step: int
+    steps: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the phase that is done, in [0, 1]."""
+        return self.step / self.steps if self.steps else 1.0
+
+
+class Losses(NamedTuple):
+    """What a method found on a batch.
+
+    total: the scalar to minimise.
+    parts: named scalars that explain it, detached, for records and errors.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that share a treatment.
+
+    decays:   whether weight decay applies to them.
+    lr_scale: multiplies the learning rate.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    decays: bool
+    lr_scale: float = 1.0
+
+
+class Method(nn.Module, ABC):
+    """A way to learn. It owns every module of the run: student, teacher, target, extra heads."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, progress: Progress) -> Losses:
+        """Returns the losses of one batch; changes nothing but batch statistics."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Moves what must move after an update (a momentum target, a queue); often nothing."""
+
+    @abstractmethod
+    def deployable(self) -> nn.Module:
+        """Returns the module that is evaluated, exported and handed on."""
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Returns every trainable parameter once; by default those of rank <= 1 do not decay."""
+        return split_by_decay(self)
+
+
+def split_by_decay(module: nn.Module) -> list[ParameterGroup]:
+    """Returns two groups: weights that decay, and norms and biases (rank <= 1) that do not.
+
+    Source: Bag of Tricks for Image Classification (2019), section 3.1, "no bias decay".
+    """
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    return [
+        ParameterGroup("weights", [p for p in trainable if p.ndim > 1], decays=True),
+        ParameterGroup("norms and biases", [p for p in trainable if p.ndim <= 1], decays=False),
+    ]
+
+
+Outputs = TypeVar("Outputs", contravariant=True)
+
+
+class Metric(Protocol[Outputs]):
+    """Sums and counts, exact over ragged batches and over several processes."""
+
+    def update(self, outputs: Outputs, batch: Batch) -> None:
+        """Adds a batch; `outputs` is what the deployable module gave for it."""
+        ...
+
+    def merge(self, other: Self) -> None:
+        """Adds what another process counted."""
+        ...
+
+    def result(self) -> dict[str, float]:
+        """Returns the figures by name, e.g. {"top1": 0.93}."""
+        ...

@@ -1,0 +1,159 @@
+"""How an image is changed each time training sees it: crop, flip, operations, colour, mixing."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
+
+from vertebra.contracts import Batch
+from vertebra.data.erase import Erase
+from vertebra.data.mixing import Mixing
+from vertebra.data.preprocess import Preprocess
+from vertebra.data.randaugment import RandAugment
+from vertebra.errors import RecipeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomResizedCrop:
+    """A part of the picture, resized to the input: the usual crop for photographs.
+
+    scale: its share of the picture's area; ratio: its width by its height.
+
+    Source: Going Deeper with Convolutions (2014), section 6.
+    """
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise RecipeError(f"scale={self.scale}; give a smallest and a largest share in (0, 1]")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise RecipeError(f"ratio={self.ratio}; give a smallest and a largest ratio above 0")
+
+    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
+        """Returns a random part of the picture, size S."""
+        return _random_resized_crop(self, preprocess.image_size, preprocess.interpolation)(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PadCrop:
+    """The picture resized to the input, padded, and cut back to it anywhere: for small images.
+
+    Source: Deep Residual Learning for Image Recognition (2015), section 4.2, with padding 4 at 32
+    px.
+    """
+
+    padding: int = 4
+
+    def __post_init__(self) -> None:
+        if self.padding < 0:
+            raise RecipeError(f"padding={self.padding}; give zero or more pixels")
+
+    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
+        """Returns the picture moved by up to `padding` pixels, size S; what is bare is black."""
+        size = preprocess.image_size
+        left, top = (torch.randint(2 * self.padding + 1, (2,)) - self.padding).tolist()
+        return preprocess.centre(image, crop_fraction=1.0).crop(
+            (left, top, left + size, top + size)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize:
+    """The centre as in evaluation, without chance."""
+
+    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
+        """Returns the centre of the picture, size S."""
+        return preprocess.centre(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorJitter:
+    """Random colour: each factor from [1 - x, 1 + x], hue moved by up to `hue` of the circle."""
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.brightness, self.contrast, self.saturation) < 0 or not 0 <= self.hue <= 0.5:
+            raise RecipeError(
+                f"brightness={self.brightness}, contrast={self.contrast}, "
+                f"saturation={self.saturation}, hue={self.hue}; give zero or more, hue at most 0.5"
+            )
+
+    def sample(self, image: Image.Image) -> Image.Image:
+        """Returns the picture with other colours."""
+        return _color_jitter(self)(image)
+
+
+Crop = RandomResizedCrop | PadCrop | Resize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What is done to images in training, in this order; the default is a random crop and a flip.
+
+    flip: probability of a mirror image.
+
+    Crop to jitter are done to each picture by workers, erase and mixing to the normalised batch.
+    Every draw comes from torch's generator: seed it (see `seeding`) and the result is the same.
+    """
+
+    crop: Crop = field(default_factory=RandomResizedCrop)
+    flip: float = 0.5
+    rand_augment: RandAugment | None = None
+    jitter: ColorJitter | None = None
+    erase: Erase | None = None
+    mixing: Mixing | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1:
+            raise RecipeError(f"flip={self.flip}; give a probability from 0 to 1")
+
+    def check(self, preprocess: Preprocess) -> None:
+        """Refuses what does not work with that input.
+
+        Raises:
+            RecipeError: colour operations on images with alpha.
+        """
+        if preprocess.channels == 4 and (self.rand_augment or self.jitter):
+            raise RecipeError(
+                "channels=4 with rand_augment or jitter, which take grey and colour only; "
+                "use 1 or 3 channels"
+            )
+
+    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
+        """Returns one random version of the picture, size S."""
+        image = self.crop.sample(image, preprocess)
+        if torch.rand(()).item() < self.flip:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if self.rand_augment:
+            image = self.rand_augment.sample(image)
+        return self.jitter.sample(image) if self.jitter else image
+
+    def finish(self, batch: Batch, classes: int) -> Batch:
+        """Returns a normalised batch, erased and mixed; `classes` is K of soft targets [N, K]."""
+        if self.erase:
+            batch = Batch(self.erase.sample(batch.images), batch.targets, batch.index)
+        return self.mixing.sample(batch, classes) if self.mixing else batch
+
+
+# Transforms are built once for a spec: building costs more than a small image's crop.
+
+
+@lru_cache(maxsize=8)
+def _random_resized_crop(
+    spec: RandomResizedCrop, size: int, interpolation: str
+) -> v2.RandomResizedCrop:
+    mode = InterpolationMode(interpolation)
+    return v2.RandomResizedCrop(size, spec.scale, spec.ratio, interpolation=mode)
+
+
+@lru_cache(maxsize=8)
+def _color_jitter(spec: ColorJitter) -> v2.ColorJitter:
+    return v2.ColorJitter(spec.brightness, spec.contrast, spec.saturation, spec.hue)

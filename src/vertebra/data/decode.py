@@ -1,0 +1,154 @@
+"""Turns the bytes of an image file into pixels with 1, 3 or 4 channels of 8 bits, or says why not.
+
+The content decides, never the file's extension. What every picture becomes:
+
+EXIF       turned upright; a broken EXIF block is ignored.
+animated   its first frame.
+1 bit      0 and 255.
+16 bit     scaled from [0, 65535], not clipped.
+32 bit     scaled from the first of [0, 1] (floats only), [0, 255] and [0, 65535] that holds every
+           value, else from the picture's own minimum and maximum; NaN and infinity are refused.
+CMYK, Lab  converted to RGB; other colour profiles are ignored.
+alpha      kept with 4 channels, else laid on white, so that a drawing looks as in a viewer.
+"""
+
+import warnings
+from functools import lru_cache
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.Image import Transpose
+
+from vertebra.errors import DataError
+
+MAX_PIXELS = 2**26
+"""Larger pictures (8192 x 8192) are refused: a few bytes can claim to be gigabytes."""
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""What the channels of an image are called."""
+
+# Pixel formats only: Pillow's reader of EPS, for one, starts another program.
+_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"),
+    *("MPO", "JPEG2000", "AVIF", "ICO", "TGA", "DIB", "PCX", "SGI", "QOI"),
+)
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+class BrokenImage(DataError):
+    """A file that gives no picture; `name` and `reason` are kept apart for lists."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name} is no readable image: {self.reason}; replace it or take it out"
+
+
+def decode(data: bytes, name: str, channels: int) -> Image.Image:
+    """Returns the picture in mode "L", "RGB" or "RGBA" for 1, 3 or 4 channels.
+
+    Raises:
+        BrokenImage: the bytes are no image, are cut off, or claim more than `MAX_PIXELS`.
+    """
+    mode = MODES[channels]
+    # Threads may do this only inside a `catch_warnings` of their caller, see `examine`.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _open(data, name)
+        try:
+            image.load()
+            return _convert(_turn(image), mode)
+        except Exception as error:  # what a decoder raises is not documented
+            raise BrokenImage(name, _sentence(error)) from error
+
+
+def probe(data: bytes, name: str) -> None:
+    """Reads the header only; `data` may be the first part of a file.
+
+    Raises:
+        BrokenImage: the bytes are no image, or claim more than `MAX_PIXELS`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _open(data, name)
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    if not data:
+        raise BrokenImage(name, "the file is empty")
+    try:
+        image = Image.open(BytesIO(data), formats=_formats())
+    except UnidentifiedImageError as error:
+        raise BrokenImage(name, f"no known image format begins with {data[:8]!r}") from error
+    except Exception as error:
+        raise BrokenImage(name, _sentence(error)) from error
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        raise BrokenImage(name, f"it claims {size} pixels, and {MAX_PIXELS} are allowed")
+    return image
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Returns the formats that this build of Pillow reads."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _turn(image: Image.Image) -> Image.Image:
+    """Returns the loaded picture upright; TIFF has turned itself while it was loaded."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # a broken EXIF block says nothing
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode and "transparency" not in image.info:
+        return image
+    if image.mode[0] in "IF":  # I, F and every I;16
+        image = _scale(image)
+    elif image.mode == "LAB":
+        image = _lab_to_rgb(image)
+    if not image.has_transparency_data or mode == "RGBA":
+        return image.convert(mode)
+    seen = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert(mode)
+
+
+def _scale(image: Image.Image) -> Image.Image:
+    """Returns a picture of wide numbers in mode "L"; the ranges stand at the top."""
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("it holds NaN or infinite pixels")
+    low, high = float(values.min()), float(values.max())
+    ceilings = (65535,) if image.mode.startswith("I;16") else (255, 65535)
+    if image.mode == "F":
+        ceilings = (1, *ceilings)
+    fitting = [ceiling for ceiling in ceilings if low >= 0 and high <= ceiling]
+    start, span = (0.0, fitting[0]) if fitting else (low, high - low or 1)
+    return Image.fromarray(np.rint((values - start) * (255 / span)).astype(np.uint8))
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, rgb, "LAB", "RGB").apply(image)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).splitlines()[0].rstrip(".") if str(error) else ""
+    return text or type(error).__name__

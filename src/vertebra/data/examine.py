@@ -1,0 +1,136 @@
+"""Looks at every file before training: found = used + refused, and no file in two splits unseen."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebra.data.decode import BrokenImage, decode, probe
+from vertebra.data.images import Split
+from vertebra.errors import DataError
+
+_CHUNK = 64
+_HEADER = 2**16
+
+
+class Refusal(NamedTuple):
+    """A file that is not used, and why."""
+
+    name: str
+    reason: str
+
+
+class Twin(NamedTuple):
+    """The same file in two splits: what is reported there was trained on here."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """What was found: found = used + refused.
+
+    kept:    places of the usable images in the split.
+    digests: [found] checksums of the files' contents; None where only headers were read.
+    """
+
+    found: int
+    refused: tuple[Refusal, ...]
+    kept: NDArray[np.int64]
+    digests: NDArray[np.uint64] | None
+
+    @property
+    def used(self) -> int:
+        """How many can be used."""
+        return len(self.kept)
+
+
+class _Look(NamedTuple):
+    refusal: Refusal | None
+    digest: int
+
+
+def examine(
+    split: Split,
+    *,
+    channels: int,
+    full: bool,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Examination:
+    """Returns which files give a picture; `full` decodes each, otherwise only headers are read.
+
+    on_progress: is called with (done, total) now and then.
+
+    Raises:
+        DataError: not one file can be used.
+    """
+    look = partial(_look_at, split, channels, full)
+    chunks = [range(at, min(at + _CHUNK, len(split))) for at in range(0, len(split), _CHUNK)]
+    looks: list[_Look] = []
+    # the outer filter makes those that threads set and put back in `decode` harmless
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")
+        for part in pool.map(look, chunks):
+            looks += part
+            if on_progress is not None:
+                on_progress(len(looks), len(split))
+    refused = tuple(each.refusal for each in looks if each.refusal is not None)
+    if len(refused) == len(split):
+        raise DataError(
+            f"none of {len(split)} files can be used; the first: {BrokenImage(*refused[0])}"
+        )
+    kept = [index for index, each in enumerate(looks) if each.refusal is None]
+    digests = np.array([each.digest for each in looks], dtype=np.uint64) if full else None
+    return Examination(len(split), refused, np.array(kept, dtype=np.int64), digests)
+
+
+def keep(split: Split, examination: Examination) -> Split:
+    """Returns the split without the files that were refused."""
+    return split.subset(examination.kept) if examination.refused else split
+
+
+def twins(splits: Mapping[str, Split], examinations: Mapping[str, Examination]) -> tuple[Twin, ...]:
+    """Returns the files whose very content stands in two splits; needs full examinations."""
+    first: dict[int, str] = {}
+    found: list[Twin] = []
+    for name, split in splits.items():
+        digests = examinations[name].digests
+        if digests is None:
+            continue
+        here = {int(digests[index]): split.name(index) for index in examinations[name].kept}
+        found += [Twin(first[digest], file) for digest, file in here.items() if digest in first]
+        first = here | first
+    return tuple(found)
+
+
+def _look_at(split: Split, channels: int, full: bool, indices: range) -> list[_Look]:
+    return [_look(split, channels, full, index) for index in indices]
+
+
+def _look(split: Split, channels: int, full: bool, index: int) -> _Look:
+    name = split.name(index)
+    try:
+        if not full:
+            _probe(split, index)
+            return _Look(None, 0)
+        data = split.content(index)
+        decode(data, name, channels)
+    except BrokenImage as error:
+        return _Look(Refusal(name, error.reason), 0)
+    digest = hashlib.blake2b(data, digest_size=8).digest()
+    return _Look(None, int.from_bytes(digest, "big"))
+
+
+def _probe(split: Split, index: int) -> None:
+    try:
+        probe(split.content(index, limit=_HEADER), split.name(index))
+    except BrokenImage:  # a header can be longer, e.g. behind a large profile
+        probe(split.content(index), split.name(index))

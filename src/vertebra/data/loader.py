@@ -1,0 +1,258 @@
+"""Batches for training and evaluation: pictures are read by workers, and finished on the device.
+
+Item k of the data sets here is a whole batch and a pure function of (seed, k); so neither the
+number of workers nor where a run was interrupted changes what is trained on.
+"""
+
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, cast
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from vertebra.contracts import Batch
+from vertebra.data.augment import Augment
+from vertebra.data.decode import BrokenImage
+from vertebra.data.images import Split
+from vertebra.data.order import Order
+from vertebra.data.preprocess import Preprocess, pack
+from vertebra.errors import DataError, DeviceError
+from vertebra.seeding import seed_of, seeded
+
+_TRIES = 64
+"""So many broken files in a row end a run: a disk has gone, or the data set is not one."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What a worker hands over: a uint8 batch, and why files could not be read, by name."""
+
+    batch: Batch
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def pin_memory(self) -> "_Item":
+        return _Item(self.batch.pin_memory(), self.broken)
+
+
+class _TrainItems(Dataset[_Item | DataError]):
+    def __init__(
+        self, split: Split, order: Order, preprocess: Preprocess, augment: Augment
+    ) -> None:
+        self._split = split
+        self._order = order
+        self._preprocess = preprocess
+        self._augment = augment
+
+    def __getitem__(self, number: int) -> _Item | DataError:
+        broken: dict[str, str] = {}
+        try:
+            # around the batch, as putting states back costs more than a small image does
+            with seeded(self._order.seed, "batch", number):
+                drawn = [self._draw(at, broken) for at in self._order.positions(number)]
+        except DataError as error:
+            return error
+        pictures, samples = zip(*drawn, strict=True)
+        return _Item(_batch(self._split, pictures, samples), broken)
+
+    def _draw(self, position: int, broken: dict[str, str]) -> tuple[Image.Image, int]:
+        """Returns the picture at a position, or the next of the same pass that can be read."""
+        tries = min(_TRIES, len(self._split))
+        for skip in range(tries):
+            epoch, sample = self._order.place(position, skip=skip)
+            try:
+                picture = self._split.open(sample, self._preprocess.channels)
+            except BrokenImage as error:
+                broken[error.name] = error.reason
+                continue
+            torch.default_generator.manual_seed(seed_of(self._order.seed, "augment", epoch, sample))
+            return self._augment.sample(picture, self._preprocess), sample
+        name, reason = next(iter(broken.items()))
+        raise DataError(
+            f"{tries} files in a row cannot be read (the first: {name}: {reason}); see whether "
+            f"the disk is there, then list what is broken with `vertebra check`"
+        )
+
+
+class _EvaluationItems(Dataset[_Item | DataError]):
+    def __init__(self, split: Split, preprocess: Preprocess, batch_size: int) -> None:
+        self._split = split
+        self._preprocess = preprocess
+        self._batch_size = batch_size
+
+    def __getitem__(self, number: int) -> _Item | DataError:
+        start = number * self._batch_size
+        samples = range(start, min(start + self._batch_size, len(self._split)))
+        try:
+            pictures = [self._open(sample) for sample in samples]
+        except DataError as error:
+            return error
+        return _Item(_batch(self._split, pictures, samples))
+
+    def _open(self, sample: int) -> Image.Image:
+        return self._preprocess.centre(self._split.open(sample, self._preprocess.channels))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainBatches:
+    """The batches of updates `start_step` to `steps` for one of `world` processes, on `device`.
+
+    batch_size:  images in an update, over all processes and the `accumulate` batches of each.
+    workers:     processes that read and change pictures; 0 does it in this one. The batches are the
+                 same.
+    classes:     the K of mixed targets [N, K]; None: as many as the split has.
+    quarantined: files that could not be read so far, with reasons; each was replaced by the next of
+    its pass.
+    """
+
+    split: Split
+    _: KW_ONLY
+    preprocess: Preprocess
+    augment: Augment
+    batch_size: int
+    seed: int
+    steps: int
+    start_step: int = 0
+    accumulate: int = 1
+    rank: int = 0
+    world: int = 1
+    workers: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    classes: int | None = None
+    quarantined: dict[str, str] = field(default_factory=dict[str, str], init=False)
+
+    def __post_init__(self) -> None:
+        self.augment.check(self.preprocess)
+        if not len(self.split):
+            raise DataError("the training split has no images; give at least one")
+
+    def __len__(self) -> int:
+        return max(0, self.steps - self.start_step) * self.accumulate
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yields float batches [N, C, S, S] with targets [N] int64, or [N, K] where they are mixed.
+
+        Raises:
+            DataError: many files in a row cannot be read.
+            DeviceError: a worker was killed.
+        """
+        order = Order(
+            length=len(self.split),
+            seed=self.seed,
+            batch_size=self.batch_size,
+            accumulate=self.accumulate,
+            rank=self.rank,
+            world=self.world,
+        )
+        items = _TrainItems(self.split, order, self.preprocess, self.augment)
+        classes = len(self.split.classes) if self.classes is None else self.classes
+        start = self.start_step * self.accumulate
+        numbers = range(start, start + len(self))
+        for number, item in zip(
+            numbers, _load(items, numbers, self.workers, self.device), strict=True
+        ):
+            self.quarantined.update(item.broken)
+            batch = _ready(item, self.preprocess, self.device)
+            with seeded(self.seed, "mix", number, self.rank):
+                batch = self.augment.finish(batch, classes)
+            yield batch
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationBatches:
+    """Every image of a split once over all `world` processes; the last batch may be short."""
+
+    split: Split
+    _: KW_ONLY
+    preprocess: Preprocess
+    batch_size: int
+    workers: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    rank: int = 0
+    world: int = 1
+
+    def __len__(self) -> int:
+        return len(self._numbers())
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yields float batches [N, C, S, S] with targets [N] int64.
+
+        Raises:
+            BrokenImage: a file cannot be read; nothing is left out or replaced.
+            DeviceError: a worker was killed.
+        """
+        items = _EvaluationItems(self.split, self.preprocess, self.batch_size)
+        for item in _load(items, self._numbers(), self.workers, self.device):
+            yield _ready(item, self.preprocess, self.device)
+
+    def _numbers(self) -> range:
+        return range(self.rank, -(-len(self.split) // self.batch_size), self.world)
+
+
+def _batch(split: Split, pictures: Sequence[Image.Image], samples: Sequence[int]) -> Batch:
+    """Returns the uint8 batch of these pictures."""
+    index = torch.tensor(samples, dtype=torch.int64)
+    return Batch(pack(pictures), torch.from_numpy(split.labels)[index], index)
+
+
+def _ready(item: _Item, preprocess: Preprocess, device: torch.device) -> Batch:
+    """Returns the batch on the device, normalised there: bytes cross over, not floats."""
+    batch = item.batch.to(device)
+    return Batch(preprocess.normalize(batch.images), batch.targets, batch.index)
+
+
+def _load(
+    items: Dataset[_Item | DataError], numbers: range, workers: int, device: torch.device
+) -> Iterator[_Item]:
+    """Yields the items of these numbers, in order.
+
+    A `DataError` comes as a value: raised in a worker it would lose its class and message in a
+    traceback.
+    """
+    loader = DataLoader(
+        items,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        collate_fn=cast(Any, _unchanged),  # typed for lists of samples only
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_start_worker,
+        multiprocessing_context=_start_method() if workers else None,
+        generator=torch.Generator(),  # else it draws from the global one
+    )
+    with warnings.catch_warnings():
+        # Python warns of a fork beside threads; workers use none of what those hold
+        warnings.simplefilter("ignore", DeprecationWarning)
+        stream = iter(loader)
+    try:
+        for item in stream:
+            if isinstance(item, DataError):
+                raise item
+            yield cast(_Item, item)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DeviceError(
+            f"a worker that reads images was killed ({error}); memory or /dev/shm may be too "
+            f"small: use fewer workers"
+        ) from error
+
+
+def _start_method() -> str | None:
+    return "fork" if sys.platform == "linux" else None
+
+
+def _unchanged(item: _Item | DataError) -> _Item | DataError:
+    return item
+
+
+def _start_worker(number: int) -> None:
+    """Prepares a worker: signals are for the main process, which saves the run, then ends it."""
+    del number
+    torch.set_num_threads(1)
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)

@@ -1,0 +1,107 @@
+"""What turns a picture into a model's input in evaluation and use; a trained model carries it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vertebra.data.decode import MODES
+from vertebra.errors import RecipeError
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+# ImageNet's mean and deviation; grey: its luma; alpha: mostly opaque
+_STATISTICS = {
+    1: ((0.449,), (0.226,)),
+    3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    4: ((0.485, 0.456, 0.406, 0.5), (0.229, 0.224, 0.225, 0.5)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Size and scale of a model's input.
+
+    image_size:    height and width in pixels.
+    channels:      1 (grey), 3 (colour) or 4 (colour and alpha).
+    mean, std:     of each channel, for pixels in [0, 1]; `for_channels` gives ImageNet's.
+    crop_fraction: share of the short side that is kept: it is resized to image_size /
+                   crop_fraction, then the centre is cut out. 1.0 keeps the whole short side.
+    """
+
+    image_size: int = 224
+    channels: int = 3
+    mean: tuple[float, ...] = _STATISTICS[3][0]
+    std: tuple[float, ...] = _STATISTICS[3][1]
+    interpolation: Interpolation = "bicubic"
+    crop_fraction: float = 0.875
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise RecipeError(f"image_size={self.image_size}; give at least 1 pixel")
+        if self.channels not in MODES:
+            raise RecipeError(f"channels={self.channels}; images have 1, 3 or 4")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            mean, std = _STATISTICS[self.channels]
+            raise RecipeError(
+                f"channels={self.channels} but mean has {len(self.mean)} values and std "
+                f"{len(self.std)}; give one for each channel, e.g. mean={mean} and std={std}"
+            )
+        if min(self.std) <= 0:
+            raise RecipeError(f"std={self.std}; every deviation must be above zero")
+        if not 0 < self.crop_fraction <= 1:
+            raise RecipeError(f"crop_fraction={self.crop_fraction}; give a share in (0, 1]")
+        if self.interpolation not in RESAMPLING:
+            raise RecipeError(
+                f"interpolation={self.interpolation!r}; choose one of {', '.join(RESAMPLING)}"
+            )
+
+    @classmethod
+    def for_channels(cls, channels: int, *, image_size: int = 224) -> "Preprocess":
+        """Returns the default with ImageNet's mean and deviation for 1, 3 or 4 channels."""
+        mean, std = _STATISTICS.get(channels, ((), ()))
+        return cls(image_size=image_size, channels=channels, mean=mean, std=std)
+
+    def evaluation(self, image: Image.Image) -> Tensor:
+        """Returns the centre of the picture: uint8 [C, S, S]."""
+        return pack([self.centre(image)])[0]
+
+    def centre(self, image: Image.Image, *, crop_fraction: float | None = None) -> Image.Image:
+        """Returns the resized centre, size S: the pixels of torchvision's Resize and CenterCrop.
+
+        Only the pixels that are kept are computed: a strip of 1 x 10000 would swell to gigabytes.
+        """
+        size, (width, height) = self.image_size, image.size
+        short = max(size, round(size / (crop_fraction or self.crop_fraction)))
+        wide, high = (side * short // min(image.size) for side in image.size)  # when resized
+        left, top = round((wide - size) / 2), round((high - size) / 2)
+        x, y = width / wide, height / high  # a resized pixel's sides in the picture
+        # rounding must not put the box outside
+        box = (left * x, top * y, min((left + size) * x, width), min((top + size) * y, height))
+        return image.resize((size, size), RESAMPLING[self.interpolation], box=box)
+
+    def normalize(self, images: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
+        """images: [..., C, S, S] uint8 -> the same shape in `dtype`, (x / 255 - mean) / std."""
+        mean, std = (
+            torch.tensor(values, device=images.device).mul(255).view(-1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return images.to(torch.float32).sub_(mean).div_(std).to(dtype)
+
+
+def pack(pictures: Sequence[Image.Image]) -> Tensor:
+    """Returns pictures of one size and mode as a tensor: uint8 [N, C, H, W]."""
+    width, height = pictures[0].size
+    pixels = bytearray().join(picture.tobytes() for picture in pictures)
+    rows = torch.frombuffer(pixels, dtype=torch.uint8).view(len(pictures), height, width, -1)
+    return rows.permute(0, 3, 1, 2).contiguous()  # [N, H, W, C] -> [N, C, H, W]

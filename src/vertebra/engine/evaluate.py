@@ -1,0 +1,52 @@
+"""Evaluation: a module in eval mode over every sample of a split, exactly once."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vertebra.contracts import Batch
+from vertebra.engine.distributed import World
+from vertebra.engine.execution import Execution
+
+
+class SummedMetric(Protocol):
+    """A metric whose state is named sums, so that those of several processes add up."""
+
+    sums: dict[str, Tensor]
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        """Adds a batch."""
+        ...
+
+
+def evaluate(
+    module: nn.Module,
+    batches: Iterable[Batch],
+    metric: SummedMetric,
+    *,
+    device: torch.device,
+    execution: Execution,
+    world: World | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> None:
+    """Fills `metric` with the module's outputs on all batches; sums over the processes of `world`.
+
+    The module's mode is put back afterwards. `on_batch` is told the number of images done.
+    """
+    was_training = module.training
+    module.eval()
+    if world is not None:
+        world.align(module)
+    try:
+        with torch.inference_mode(), execution.autocast(device):
+            for batch in batches:
+                metric.update(module(batch.images), batch)
+                if on_batch is not None:
+                    on_batch(len(batch.images))
+    finally:
+        module.train(was_training)
+    if world is not None:
+        for name, value in metric.sums.items():
+            metric.sums[name] = world.total(value)

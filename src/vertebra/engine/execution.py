@@ -1,0 +1,101 @@
+"""Where and in which numbers a run computes: device, precision, memory layout, compilation,
+workers."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from vertebra.errors import DeviceError, RecipeError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Describes how a run computes; it changes speed and rounding, never what is learnt.
+
+    device:        "auto" takes CUDA, then Apple's MPS, then the CPU.
+    precision:     bf16 is autocast: weights and updates stay fp32.
+    channels_last: memory layout of images and convolutions.
+    workers:       processes that decode images; None takes one a core, at most 8, and 0 for data in
+                   memory.
+    """
+
+    device: str = "auto"
+    precision: Precision = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 0:
+            raise RecipeError(f"workers={self.workers}; give 0 or more, or null for the default")
+
+    def resolve(self, *, local_rank: int = 0) -> torch.device:
+        """Returns the device of this process.
+
+        Raises:
+            DeviceError: the device, or bf16 on it, is not there; nothing else is used in its place.
+        """
+        device = _resolve_device(self.device, local_rank)
+        if (
+            self.precision == "bf16"
+            and device.type == "cuda"
+            and not torch.cuda.is_bf16_supported()
+        ):
+            raise DeviceError(f"{device} has no bf16 arithmetic; use precision fp32")
+        return device
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Returns the context in which losses are computed."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+
+    def place(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """Returns the module on the device in the chosen layout (the same object)."""
+        module.to(device)
+        if self.channels_last:
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        return module
+
+    def worker_count(self, *, in_memory: bool, processes: int = 1) -> int:
+        """Returns how many workers each of `processes` gets."""
+        if self.workers is not None:
+            return self.workers
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
+        return 0 if in_memory else max(1, min(8, cores // processes))
+
+
+def _resolve_device(name: str, local_rank: int) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", local_rank)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps"
+        ) from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        index = device.index if name != "cuda" else local_rank
+        if index >= count:
+            raise DeviceError(
+                f"device {name!r} is not there ({count} CUDA devices found); use cpu or auto"
+            )
+        return torch.device("cuda", index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' is not there; use cpu or auto")
+    if device.type not in ("cpu", "mps"):
+        raise DeviceError(f"device {name!r} is not supported; use auto, cpu, cuda, cuda:1 or mps")
+    return device

@@ -1,0 +1,24 @@
+"""Squeeze-and-excitation: scales each channel by a gate that reads the whole map.
+
+Source: Squeeze-and-Excitation Networks (2018), equations 2 to 4.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class SqueezeExcite(nn.Module):
+    """x -> x * sigmoid(W2 relu(W1 mean(x) + b1) + b2), one factor per sample and channel.
+
+    squeezed: width between the two layers (rows of W1).
+    """
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.excite = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> [N, C, H, W]; the mean is summed in float32 whatever x's dtype."""
+        mean = x.mean((2, 3), keepdim=True)  # [N, C, 1, 1]
+        return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))

@@ -1,0 +1,95 @@
+"""Supervised classification: logits against class targets, hard or soft.
+
+Source: Bag of Tricks for Image Classification (2019), section 5.2 (label smoothing); ResNet strikes
+back (2021), section 2.2 (binary cross-entropy). Smoothing is written with epsilon / K on every
+class, the form of torch; epsilon / (K - 1) on the wrong classes is the same with epsilon * (K - 1)
+/ K.
+"""
+
+from dataclasses import dataclass, field
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vertebra.contracts import Batch, Losses, Method, Progress
+from vertebra.errors import RecipeError
+
+
+def _check_smoothing(smoothing: float) -> None:
+    if not 0 <= smoothing < 1:
+        raise RecipeError(f"smoothing={smoothing}; give a share in [0, 1), usually 0.1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy:
+    """Softmax cross-entropy; `smoothing` in [0, 1) is the share spread evenly over all classes."""
+
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_smoothing(self.smoothing)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """logits: [N, K]; targets: [N] or soft [N, K] -> mean over N, a scalar."""
+        return F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryCrossEntropy:
+    """One sigmoid a class, summed over classes and averaged over images.
+
+    threshold:   targets above it become 1, the rest 0, so that both classes of a mixed image count
+                 fully; None keeps them soft.
+    sum_classes: False averages over classes too, which makes gradients 1 / K as large.
+    """
+
+    smoothing: float = 0.0
+    threshold: float | None = None
+    sum_classes: bool = True
+
+    def __post_init__(self) -> None:
+        _check_smoothing(self.smoothing)
+        if self.threshold is not None and not 0 <= self.threshold < 1:
+            raise RecipeError(f"threshold={self.threshold}; give a value in [0, 1) or null")
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """logits: [N, K]; targets: [N] or soft [N, K] -> a scalar."""
+        classes = logits.shape[1]
+        soft = F.one_hot(targets, classes).float() if targets.ndim == 1 else targets.float()
+        if self.threshold is not None:
+            soft = (soft > self.threshold).float()
+        soft = soft * (1 - self.smoothing) + self.smoothing / classes
+        summed = F.binary_cross_entropy_with_logits(logits.float(), soft, reduction="sum")
+        return summed / (len(logits) if self.sum_classes else soft.numel())
+
+
+LossSpec = CrossEntropy | BinaryCrossEntropy
+
+
+class Supervised(Method):
+    """Learns from labels; the deployable module is the model itself."""
+
+    def __init__(self, model: nn.Module, loss: LossSpec) -> None:
+        super().__init__()
+        self.model = model
+        self.criterion = loss
+
+    def forward(self, batch: Batch, progress: Progress) -> Losses:
+        """Returns the loss of the model's logits; the only part carries the loss's name."""
+        total = self.criterion.loss(self.model(batch.images), batch.targets)
+        return Losses(total, {type(self.criterion).__name__: total.detach()})
+
+    def deployable(self) -> nn.Module:
+        """Returns the model."""
+        return self.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedSpec:
+    """Describes supervised learning with a loss."""
+
+    loss: LossSpec = field(default_factory=CrossEntropy)
+
+    def build(self, model: nn.Module) -> Supervised:
+        """Returns the method around `model` (images [N, C, H, W] -> logits [N, K])."""
+        return Supervised(model, self.loss)

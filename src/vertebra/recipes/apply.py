@@ -1,0 +1,71 @@
+"""A deployed run on images: judged where their classes are known, named where they are not."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+
+from vertebra.data.images import Split
+from vertebra.data.loader import EvaluationBatches
+from vertebra.recipes.deploy import Deployed
+from vertebra.recipes.judge import judge
+from vertebra.report.evaluation import Evaluation
+
+
+class Answer(NamedTuple):
+    """The most probable classes of an image, best first, each with its probability."""
+
+    name: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+def evaluate_split(
+    deployed: Deployed,
+    split: Split,
+    *,
+    name: str,
+    on_batch: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Returns how the run does on `split`, whose classes are matched to its own by name.
+
+    Raises:
+        DataError: the split has a class that the run does not know, or an unreadable file.
+    """
+    known = split.relabel(deployed.classes)
+    return judge(
+        deployed.model,
+        known,
+        batches(deployed, known),
+        name=name,
+        device=deployed.device,
+        execution=deployed.execution,
+        on_batch=on_batch,
+    )
+
+
+def predict(deployed: Deployed, split: Split, *, top: int = 5) -> Iterator[Answer]:
+    """Yields an answer for each image, in order; `top` classes at most.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    for batch in batches(deployed, split):
+        with torch.inference_mode(), deployed.execution.autocast(deployed.device):
+            logits = deployed.model(batch.images).float()
+        best = logits.softmax(1).topk(min(top, len(deployed.classes)), dim=1)
+        rows = zip(batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True)
+        for index, places, probabilities in rows:
+            names = tuple(deployed.classes[place] for place in places)
+            yield Answer(split.name(index), names, tuple(probabilities))
+
+
+def batches(deployed: Deployed, split: Split) -> EvaluationBatches:
+    """Returns every image of the split once, as the run's model takes them."""
+    return EvaluationBatches(
+        split,
+        preprocess=deployed.preprocess,
+        batch_size=min(deployed.recipe.selection.batch_size, 64),
+        workers=deployed.execution.worker_count(in_memory=split.in_memory or len(split) <= 64),
+        device=deployed.device,
+    )

@@ -1,0 +1,64 @@
+"""A finished run, ready for use: its selected weights, its class names and its preprocessing."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vertebra.data.preprocess import Preprocess
+from vertebra.engine import checkpoint
+from vertebra.engine.execution import Execution
+from vertebra.errors import CheckpointError
+from vertebra.recipes.codec import from_data
+from vertebra.recipes.materials import build_model
+from vertebra.recipes.recipe import Recipe
+from vertebra.records import RunDirectory, read_json
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A model in eval mode with all it needs to name what is in a file."""
+
+    model: nn.Module
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    recipe: Recipe
+    execution: Execution
+    device: torch.device
+
+
+def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
+    """Returns the selected model of a run; `device` None takes the run's own.
+
+    Raises:
+        CheckpointError: there is no run, it holds no weights yet, or a file of it is broken.
+        DeviceError: the device is not there.
+    """
+    place = RunDirectory(Path(directory)).require()
+    recipe: Recipe = from_data(Recipe, read_json(place.recipe))
+    classes = tuple(read_json(place.classes))
+    best = place.checkpoints / "best"
+    if not checkpoint.exists(best):
+        raise CheckpointError(
+            f"{directory} holds no selected weights yet; "
+            f"continue it with `vertebra resume {directory}`"
+        )
+    model = build_model(recipe, len(classes))
+    try:
+        model.load_state_dict(checkpoint.load(best).tensors["model"])
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"the weights in {best} do not fit the recipe beside them; train anew"
+        ) from error
+    execution = replace(recipe.execution, device=device or recipe.execution.device)
+    target = execution.resolve()
+    execution.place(model, target)
+    return Deployed(
+        model=model.eval(),
+        classes=classes,
+        preprocess=from_data(Preprocess, read_json(place.preprocess), path="preprocess"),
+        recipe=recipe,
+        execution=execution,
+        device=target,
+    )

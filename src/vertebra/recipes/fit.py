@@ -1,0 +1,87 @@
+"""Fits a recipe to the images at hand: published settings assume a million images, most people have
+fewer.
+
+Every change is told; a value that the caller names in `fixed` stays as it is.
+"""
+
+import math
+from collections.abc import Collection
+from statistics import median
+from typing import Any, NamedTuple
+
+from vertebra.data.images import Split
+from vertebra.duration import Duration, epochs
+from vertebra.recipes.materials import Materials
+from vertebra.recipes.recipe import Recipe
+from vertebra.recipes.vary import vary
+
+SMALLEST_EPOCH = 16
+"""An epoch has at least this many updates, where a batch of 8 images or more allows it."""
+
+STRIDE = 32
+"""Image sizes are multiples of it: the coarsest map of a network is that many times smaller."""
+
+
+class Fitted(NamedTuple):
+    """The recipe and a sentence for each change."""
+
+    recipe: Recipe
+    notes: tuple[str, ...]
+
+
+def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) -> Fitted:
+    """Returns a recipe of one phase with image size, batch size, rate and warm-up suited to
+    `materials`.
+
+    The images are not enlarged; an epoch keeps enough updates; the rate moves linearly with the
+    batch (Bag of Tricks, section 3.1); the warm-up takes at most a tenth of the run. `fixed` holds
+    paths as "data.batch_size".
+    """
+    if len(recipe.phases) != 1:
+        return Fitted(recipe, ())
+    notes: list[str] = []
+    changes: dict[str, Any] = {}
+    phase = recipe.phases[-1]
+
+    def change(path: str, before: object, after: object, reason: str) -> None:
+        if path not in fixed and before != after:
+            changes[path] = after
+            notes.append(f"{path}: {before} -> {after}, {reason}")
+
+    side = typical_side(materials.splits.train)
+    size = min(phase.data.preprocess.image_size, max(STRIDE, math.ceil(side / STRIDE) * STRIDE))
+    change("data.preprocess.image_size", phase.data.preprocess.image_size, size,
+           f"images are {side} px on their short side")  # fmt: skip
+    images = len(materials.splits.train)
+    batch = phase.data.batch_size
+    largest = 2 ** int(math.log2(max(8, images / SMALLEST_EPOCH)))
+    change("data.batch_size", batch, min(batch, largest), f"{images} images to learn from")
+    batch = changes.get("data.batch_size", batch)
+    lr = phase.optimizer.lr * batch / phase.data.batch_size
+    change("optimizer.lr", phase.optimizer.lr, lr, "the rate moves with the batch")
+    warmup = shorter_warmup(phase.schedule.warmup, phase.length)
+    change("schedule.warmup", str(phase.schedule.warmup), str(warmup), "a tenth of the run")
+    return Fitted(vary(recipe, changes), tuple(notes))
+
+
+def with_batch_size(recipe: Recipe, batch_size: int) -> Recipe:
+    """Returns the recipe with another batch in every phase, its rate moved linearly with it."""
+    changes: dict[str, Any] = {}
+    for place, phase in enumerate(recipe.phases):
+        scale = batch_size / phase.data.batch_size
+        changes[f"phases.{place}.data.batch_size"] = batch_size
+        changes[f"phases.{place}.optimizer.lr"] = phase.optimizer.lr * scale
+    return vary(recipe, changes)
+
+
+def shorter_warmup(warmup: Duration, length: Duration) -> Duration:
+    """Returns the warm-up, but at most a tenth of the length, where both are in epochs."""
+    if warmup.unit == length.unit == "epochs" and warmup.value > length.value / 10:
+        return epochs(round(length.value / 10, 2))
+    return warmup
+
+
+def typical_side(split: Split, *, sample: int = 64) -> int:
+    """Returns the median short side in pixels of up to `sample` images spread over the split."""
+    places = range(0, len(split), max(1, len(split) // sample))
+    return int(median(min(split.open(place, 3).size) for place in places))

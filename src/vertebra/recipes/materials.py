@@ -1,0 +1,130 @@
+"""From a recipe to the things it names: images divided into splits, and a model with its method and
+optimizer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vertebra.contracts import Classifier
+from vertebra.data.images import Split
+from vertebra.data.loader import EvaluationBatches, TrainBatches
+from vertebra.data.sources import open_source
+from vertebra.data.split import Splits, divide
+from vertebra.data.survey import Survey, survey
+from vertebra.engine.distributed import World
+from vertebra.engine.loop import Training
+from vertebra.layers.linear_head import LinearHead
+from vertebra.recipes.recipe import Data, Phase, Recipe
+from vertebra.seeding import seeded
+
+
+@dataclass(frozen=True)
+class Materials:
+    """The images of a phase: what was found, and the three disjoint splits that are used."""
+
+    survey: Survey
+    splits: Splits
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        return self.survey.usable.classes
+
+
+def gather(
+    data: Data,
+    *,
+    seed: int,
+    download: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Materials:
+    """Returns the images that `data` names, examined and divided.
+
+    Raises:
+        DataError: the source is missing, empty or inconsistent, or nothing in a split can be read.
+    """
+    source = open_source(data.source, download=download)
+    found = survey(source, channels=data.preprocess.channels, on_progress=on_progress)
+    return Materials(found, divide(found.usable, seed=seed))
+
+
+def build_model(recipe: Recipe, classes: int) -> Classifier:
+    """Returns the recipe's model with fresh weights drawn from its seed."""
+    channels = recipe.phases[0].data.preprocess.channels
+    with seeded(recipe.seed, "weights"):
+        backbone = recipe.model.build(in_channels=channels)
+        return Classifier(backbone, LinearHead(backbone.width, classes, dropout=recipe.dropout))
+
+
+def build_training(
+    recipe: Recipe,
+    phase: Phase,
+    model: nn.Module,
+    *,
+    images: int,
+    device: torch.device,
+    world: World,
+    earlier_steps: int = 0,
+) -> Training:
+    """Returns the phase's training around `model`; `images` is the size of its training split."""
+    method = phase.method.build(model)
+    recipe.execution.place(method, device)
+    steps_per_epoch = images / phase.data.batch_size
+    return Training(
+        method=method,
+        optimizer=phase.optimizer.build(method.parameter_groups(), device),
+        schedule=phase.schedule,
+        lr=phase.optimizer.lr,
+        steps=phase.length.to_steps(steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        device=device,
+        execution=recipe.execution,
+        accumulate=phase.accumulate,
+        clip_norm=phase.clip_norm,
+        average=phase.averaging.build(method.deployable()) if phase.averaging else None,
+        world=world,
+        seed=recipe.seed,
+        earlier_steps=earlier_steps,
+    )
+
+
+def training_batches(
+    recipe: Recipe, phase: Phase, materials: Materials, training: Training, *, start: int = 0
+) -> TrainBatches:
+    """Returns the batches of the phase from update `start` on."""
+    split = materials.splits.train
+    return TrainBatches(
+        split,
+        preprocess=phase.data.preprocess,
+        augment=phase.data.augment,
+        batch_size=phase.data.batch_size,
+        seed=recipe.seed,
+        steps=training.steps,
+        start_step=start,
+        accumulate=phase.accumulate,
+        rank=training.world.rank,
+        world=training.world.size,
+        workers=_workers(recipe, split, training.world),
+        device=training.device,
+    )
+
+
+def evaluation_batches(
+    recipe: Recipe, phase: Phase, split: Split, *, device: torch.device, world: World
+) -> EvaluationBatches:
+    """Returns every image of `split` once, shared among the processes of `world`."""
+    return EvaluationBatches(
+        split,
+        preprocess=phase.data.preprocess,
+        batch_size=recipe.selection.batch_size,
+        workers=_workers(recipe, split, world),
+        device=device,
+        rank=world.rank,
+        world=world.size,
+    )
+
+
+def _workers(recipe: Recipe, split: Split, world: World) -> int:
+    return recipe.execution.worker_count(in_memory=split.in_memory, processes=world.size)

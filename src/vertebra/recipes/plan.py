@@ -1,0 +1,62 @@
+"""What a run would take, measured on two updates of a copy; the run itself stays untouched."""
+
+import copy
+import time
+from typing import NamedTuple
+
+from vertebra.contracts import Progress
+from vertebra.engine.distributed import World
+from vertebra.engine.loop import parallel_and_compiled, update
+from vertebra.engine.memory import peak_memory_mb
+from vertebra.engine.state import collect, size_bytes
+from vertebra.recipes.materials import build_training, training_batches
+from vertebra.recipes.prepare import Prepared
+from vertebra.seeding import seeded
+
+
+class Estimate(NamedTuple):
+    """What to expect; times are of this machine, memory is this process's."""
+
+    parameters: int
+    macs: int
+    steps: int
+    seconds_per_step: float
+    total_seconds: float
+    peak_memory_mb: float
+    checkpoint_mb: float
+
+
+def estimate(prepared: Prepared) -> Estimate:
+    """Returns what the run would take; makes two updates of the first phase and times the second.
+
+    The total leaves out the evaluations. The first update also pays for starting the workers.
+    """
+    recipe, materials = prepared.recipe, prepared.materials[0]
+    phase = recipe.phases[0]
+    device = recipe.execution.resolve()
+    training = build_training(
+        recipe,
+        phase,
+        copy.deepcopy(prepared.model),
+        images=len(materials.splits.train),
+        device=device,
+        world=World(),
+    )
+    forward = parallel_and_compiled(training)
+    stream = iter(training_batches(recipe, phase, materials, training))
+    seconds = 0.0
+    for step in range(2):
+        began = time.perf_counter()
+        with seeded(recipe.seed, "step", step, 0, device=device):
+            update(training, forward, stream, Progress(step, max(2, training.steps)))
+        seconds = time.perf_counter() - began
+    steps = sum(prepared.steps(place) for place in range(len(recipe.phases)))
+    return Estimate(
+        parameters=prepared.cost.parameters,
+        macs=prepared.cost.macs,
+        steps=steps,
+        seconds_per_step=seconds,
+        total_seconds=seconds * steps,
+        peak_memory_mb=peak_memory_mb(device),
+        checkpoint_mb=size_bytes(collect(training)[0]) / 2**20,
+    )

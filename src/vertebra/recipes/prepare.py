@@ -1,0 +1,83 @@
+"""A recipe made ready: its images found and divided, its model built, its cost counted; nothing
+trained yet."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from vertebra.bench.account import Account, account
+from vertebra.contracts import Classifier, Progress
+from vertebra.errors import DataError
+from vertebra.recipes.materials import Materials, build_model, gather
+from vertebra.recipes.recipe import Recipe
+
+
+class Prepared(NamedTuple):
+    """A recipe with all that can be known before training; one `Materials` a phase."""
+
+    recipe: Recipe
+    materials: tuple[Materials, ...]
+    model: Classifier
+    cost: Account
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        return self.materials[-1].classes
+
+    def steps(self, place: int) -> int:
+        """Returns the updates of phase number `place`."""
+        return self.recipe.phases[place].length.to_steps(self.steps_per_epoch(place))
+
+    def steps_per_epoch(self, place: int) -> float:
+        """Returns the updates in one pass over the training images of phase number `place`."""
+        images = len(self.materials[place].splits.train)
+        return images / self.recipe.phases[place].data.batch_size
+
+
+def prepare(
+    recipe: Recipe, *, materials: tuple[Materials, ...] = (), processes: int = 1
+) -> Prepared:
+    """Returns the recipe made ready; `materials` are gathered unless given, one a phase.
+
+    Raises:
+        RecipeError: the parts do not fit each other.
+        DataError: the images are missing or inconsistent.
+    """
+    recipe.check(processes=processes)
+    materials = materials or gather_all(recipe)
+    classes = materials[0].classes
+    for each in materials:
+        if each.classes != classes:
+            raise DataError(
+                f"phases have different classes, {list(classes)} and {list(each.classes)}; "
+                f"give every phase the same"
+            )
+    model = build_model(recipe, len(classes))
+    for phase in recipe.phases:
+        steps_per_epoch = len(materials[0].splits.train) / phase.data.batch_size
+        steps = phase.length.to_steps(steps_per_epoch)
+        phase.schedule.factor(Progress(0, steps), steps_per_epoch)  # refuses what cannot fit
+    preprocess = recipe.phases[-1].data.preprocess
+    cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
+    return Prepared(recipe, materials, model, cost)
+
+
+def gather_all(
+    recipe: Recipe,
+    *,
+    download: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[Materials, ...]:
+    """Returns the materials of each phase; phases with the same source and channels share theirs.
+
+    Raises:
+        DataError: images are missing or inconsistent.
+    """
+    gathered: dict[tuple[str, int], Materials] = {}
+    keys = [(phase.data.source, phase.data.preprocess.channels) for phase in recipe.phases]
+    for key, phase in zip(keys, recipe.phases, strict=True):
+        if key not in gathered:
+            gathered[key] = gather(
+                phase.data, seed=recipe.seed, download=download, on_progress=on_progress
+            )
+    return tuple(gathered[key] for key in keys)

@@ -1,0 +1,141 @@
+"""A recipe: everything that a run is, as one frozen value that can be printed, stored, compared and
+replayed."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vertebra.data.augment import Augment
+from vertebra.data.preprocess import Preprocess
+from vertebra.duration import Duration, epochs
+from vertebra.engine.averaging import Averaging
+from vertebra.engine.execution import Execution
+from vertebra.engine.optimizers import SGD, OptimizerSpec
+from vertebra.engine.schedules import Cosine, ScheduleSpec
+from vertebra.errors import RecipeError
+from vertebra.methods.supervised import SupervisedSpec
+from vertebra.models.resnet import ResNetSpec
+
+ModelSpec = ResNetSpec
+MethodSpec = SupervisedSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What a recipe should give and take.
+
+    figure: the published or measured result with its data set, e.g. "78.8% top-1, ImageNet".
+    cost:   what a run takes, with the machine it was taken on.
+    """
+
+    figure: str = "not measured"
+    cost: str = "not measured"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a phase learns from.
+
+    source:     "digits", "cifar10", "cifar100", or the path of a folder, an archive or a manifest.
+    batch_size: images in an update, over all processes and accumulated batches together.
+    """
+
+    source: str
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    augment: Augment = field(default_factory=Augment)
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise RecipeError(f"batch_size={self.batch_size}; give at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One stretch of a run; a later phase goes on with the weights of the one before.
+
+    accumulate: batches in which the images of an update pass through the network, to save memory.
+    clip_norm:  the gradient's largest norm; None does not clip.
+    averaging:  an average of the weights that is evaluated in their place; None evaluates the
+                weights.
+    """
+
+    data: Data
+    method: MethodSpec = field(default_factory=SupervisedSpec)
+    optimizer: OptimizerSpec = field(default_factory=lambda: SGD(lr=0.1))
+    schedule: ScheduleSpec = field(default_factory=Cosine)
+    length: Duration = field(default=epochs(90))
+    accumulate: int = 1
+    clip_norm: float | None = None
+    averaging: Averaging | None = None
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1 or self.data.batch_size % self.accumulate:
+            raise RecipeError(
+                f"accumulate={self.accumulate} does not divide batch_size={self.data.batch_size}; "
+                f"choose one of its divisors"
+            )
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise RecipeError(f"clip_norm={self.clip_norm}; give a positive norm, or null for none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """When the selection split is looked at, and which weights are kept.
+
+    keep: "best" on the selection split (the latest of those as good, see `Selector`), or the
+          "last", as most papers report.
+    """
+
+    every: Duration = field(default=epochs(1))
+    keep: Literal["best", "last"] = "best"
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.every.value <= 0 or self.batch_size < 1:
+            raise RecipeError(
+                f"selection every {self.every} in batches of {self.batch_size}; "
+                f"both must be above zero"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run. `source` is the paper and section; `dropout` stands before the classifier."""
+
+    name: str
+    source: str
+    model: ModelSpec
+    phases: tuple[Phase, ...]
+    expects: Expectation = field(default_factory=Expectation)
+    dropout: float = 0.0
+    selection: Selection = field(default_factory=Selection)
+    execution: Execution = field(default_factory=Execution)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise RecipeError("a recipe has no phases; give at least one")
+        if not 0 <= self.dropout < 1:
+            raise RecipeError(f"dropout={self.dropout}; give a rate in [0, 1)")
+        if self.seed < 0:
+            raise RecipeError(f"seed={self.seed}; give zero or more")
+
+    def check(self, *, processes: int = 1) -> None:
+        """Refuses what only the whole can know; reads no data.
+
+        Raises:
+            RecipeError: the parts do not fit each other.
+        """
+        channels = {phase.data.preprocess.channels for phase in self.phases}
+        if len(channels) > 1:
+            raise RecipeError(
+                f"phases give the model {sorted(channels)} channels; use one number in all of them"
+            )
+        for place, phase in enumerate(self.phases):
+            share = processes * phase.accumulate
+            if phase.data.batch_size % share:
+                raise RecipeError(
+                    f"batch_size={phase.data.batch_size} of phase {place} cannot be shared by "
+                    f"{processes} processes x {phase.accumulate} accumulated batches; "
+                    f"use a multiple of {share}"
+                )

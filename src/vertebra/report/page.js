@@ -1,0 +1,81 @@
+"use strict";
+
+const figures = JSON.parse(document.getElementById("figures").textContent);
+
+/** Puts the scheme's colours in place of "var(--name)", all the way down. */
+function coloured(value, style) {
+  if (typeof value === "string")
+    return /^var\(--[a-z-]+\)$/.test(value) ? style.getPropertyValue(value.slice(4, -1)).trim() : value;
+  if (Array.isArray(value)) return value.map((item) => coloured(item, style));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, coloured(item, style)]));
+}
+
+function axis(own, colours) {
+  return {
+    gridcolor: colours.line, linecolor: colours.line, zerolinecolor: colours.line,
+    automargin: true, fixedrange: colours.isTouch, ...own,
+    title: { font: { size: 12, color: colours.muted }, standoff: 8, ...own.title },
+  };
+}
+
+/** Leaves out labels of a class axis for which there is no room beside those of the other axis. */
+function thinned(own, width) {
+  const longest = Math.max(...own.ticktext.map((text) => text.length));
+  const every = Math.ceil((own.tickvals.length * 13) / Math.max(100, width - 60 - 7 * longest));
+  const keep = (list) => list.filter((_, place) => place % every === 0);
+  return { ...own, tickvals: keep(own.tickvals), ticktext: keep(own.ticktext) };
+}
+
+function draw(name) {
+  const place = document.getElementById(`plot-${name}`);
+  const style = getComputedStyle(document.documentElement);
+  const { data, layout, square } = coloured(figures[name], style);
+  const isTouch = matchMedia("(pointer: coarse)").matches;
+  const colours = { isTouch, ...coloured({ line: "var(--line)", muted: "var(--muted)", ink: "var(--ink)", card: "var(--card)" }, style) };
+  const width = place.clientWidth;
+  const [x, y] = [layout.xaxis, layout.yaxis].map((own) => axis(square ? thinned(own, width) : own, colours));
+  Plotly.react(place, data, {
+    ...layout, xaxis: x, yaxis: square ? { ...y, scaleanchor: "x", constrain: "domain" } : y,
+    width, height: square ? width : 250,
+    margin: { l: 44, r: 10, t: 8, b: 40 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.ink },
+    hovermode: layout.hovermode ?? "x unified",
+    hoverlabel: { bgcolor: colours.card, bordercolor: colours.line, font: { color: colours.ink } },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    dragmode: isTouch ? false : "zoom",
+  }, { displayModeBar: false });
+}
+
+function drawAll() { Object.keys(figures).forEach(draw); }
+
+/** Makes the heads of a table sort its rows: numbers from the smallest, names from A. */
+function makeSortable(table) {
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const text = (row) => row.cells[column].textContent;
+      const number = (row) => parseFloat(text(row).replaceAll(",", ""));
+      const isNumeric = head.classList.contains("number");
+      const order = (a, b) => isNumeric
+        ? (isNaN(number(a)) - isNaN(number(b))) || (number(a) - number(b) || 0)
+        : text(a).localeCompare(text(b), undefined, { numeric: true });
+      const rows = [...table.tBodies[0].rows].sort(order);
+      table.tBodies[0].append(...(down ? rows.reverse() : rows));
+    });
+  });
+}
+
+document.querySelectorAll("[data-sortable] table").forEach(makeSortable);
+document.querySelectorAll(".mistakes img").forEach((image) =>
+  image.decode().then(() => image.classList.toggle("small", image.naturalWidth < 64), () => {}));
+drawAll();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+let pending;
+addEventListener("resize", () => { clearTimeout(pending); pending = setTimeout(drawAll, 150); });

@@ -1,0 +1,78 @@
+"""What every test runs under: one thread, no network, fixed examples, the development data."""
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples each time, and no limit on the time of one: machines differ.
+settings.register_profile("vertebra", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("vertebra")
+
+# Hubs read these on import; the guard below stops whatever does not ask.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+
+def pytest_runtest_setup() -> None:
+    """One thread: faster for small tensors, and the same sums everywhere; torch may be absent."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """A connection, or a name look-up, that would leave this machine fails the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded_connect(getattr(socket.socket, name)))
+        patch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
+        yield
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    """The folder of the development data; a test that asks for it is skipped where it is absent."""
+    named = os.environ.get("VERTEBRA_DATA")
+    places = [Path(named)] if named else [ROOT / "shared/data", ROOT.parent / "shared/data"]
+    for place in places:
+        if place.is_dir():
+            return place
+    pytest.skip("no development data: set VERTEBRA_DATA, or place it in shared/data")
+
+
+def _guarded_connect(connect: Any) -> Any:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family != socket.AF_UNIX:
+            _require_loopback(address[0])
+        return connect(self, address)
+
+    return guarded
+
+
+def _guarded_lookup(look_up: Any) -> Any:
+    def guarded(host: Any, *arguments: Any, **options: Any) -> Any:
+        _require_loopback(host)
+        return look_up(host, *arguments, **options)
+
+    return guarded
+
+
+def _require_loopback(host: str | bytes | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost", "0.0.0.0", "::"):
+        return
+    try:
+        is_local = ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
+        pytest.fail(f"the test reached for the network: {name}")

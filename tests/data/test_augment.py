@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.data.album import noise, smooth
+from torchvision.transforms import InterpolationMode, v2
+
+from vertebra.contracts import Batch
+from vertebra.data.augment import Augment, ColorJitter, PadCrop, RandomResizedCrop, Resize
+from vertebra.data.erase import Erase
+from vertebra.data.mixing import Mixing
+from vertebra.data.preprocess import Preprocess, pack
+from vertebra.data.randaugment import RandAugment
+from vertebra.errors import RecipeError
+from vertebra.seeding import seeded
+
+SMALL = Preprocess(image_size=16)
+STILL = Augment(crop=Resize(), flip=0.0)
+EVERYTHING = Augment(
+    rand_augment=RandAugment(), jitter=ColorJitter(brightness=0.4, contrast=0.4, hue=0.1)
+)
+
+
+def drawn(augment: Augment, seed: int, preprocess: Preprocess = SMALL) -> np.ndarray:
+    with seeded(seed):
+        return np.asarray(augment.sample(smooth(40, 30), preprocess))
+
+
+@pytest.mark.parametrize("augment", [Augment(), EVERYTHING, Augment(crop=PadCrop())])
+def test_the_same_seed_gives_the_same_picture_and_another_another(augment: Augment):
+    assert np.array_equal(drawn(augment, 1), drawn(augment, 1))
+    assert len({drawn(augment, seed).tobytes() for seed in range(10)}) > 5
+
+
+def test_the_default_is_torchvisions_crop_and_flip_and_nothing_else():
+    crop = v2.RandomResizedCrop(16, interpolation=InterpolationMode.BICUBIC)
+    picture = noise(40, 30)
+    for seed in range(20):
+        with seeded(seed):
+            ours = Augment().sample(picture, SMALL)
+        with seeded(seed):
+            theirs = crop(picture)
+            if torch.rand(()) < 0.5:
+                theirs = v2.functional.horizontal_flip(theirs)
+        assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_without_chance_a_picture_is_as_in_evaluation():
+    picture = noise(40, 30)
+    assert torch.equal(pack([STILL.sample(picture, SMALL)])[0], SMALL.evaluation(picture))
+    mirrored = replace(STILL, flip=1.0).sample(picture, SMALL)
+    assert torch.equal(pack([mirrored])[0].flip(-1), SMALL.evaluation(picture))
+
+
+def test_half_of_all_pictures_are_mirrored():
+    flipped = sum(
+        not np.array_equal(drawn(replace(STILL, flip=0.5), seed), drawn(STILL, 0))
+        for seed in range(200)
+    )
+    assert 70 < flipped < 130
+
+
+def test_padding_moves_a_picture_by_every_step_up_to_itself():
+    picture = noise(16, 16)
+    spec = Preprocess(image_size=16, crop_fraction=0.875)
+    padded = np.pad(np.asarray(picture), ((2, 2), (2, 2), (0, 0)))
+    moves = {padded[y : y + 16, x : x + 16].tobytes() for y in range(5) for x in range(5)}
+    with seeded(0):
+        seen = {np.asarray(PadCrop(padding=2).sample(picture, spec)).tobytes() for _ in range(300)}
+    assert seen == moves
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_number_of_channels_can_be_cropped_and_flipped(channels: int):
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    spec = Preprocess.for_channels(channels, image_size=16)
+    for crop in (RandomResizedCrop(), PadCrop(), Resize()):
+        image = Augment(crop=crop).sample(noise(20, 30, mode=mode), spec)
+        assert (image.size, image.mode) == ((16, 16), mode)
+
+
+def test_grey_pictures_take_every_operation():
+    spec = Preprocess.for_channels(1, image_size=16)
+    for seed in range(40):
+        with seeded(seed):
+            image = EVERYTHING.sample(noise(20, 30, mode="L"), spec)
+        assert (image.size, image.mode) == ((16, 16), "L")
+
+
+def test_colour_operations_on_alpha_are_refused():
+    with pytest.raises(RecipeError, match="channels=4 with rand_augment or jitter"):
+        EVERYTHING.check(Preprocess.for_channels(4))
+    EVERYTHING.check(Preprocess.for_channels(1))
+    Augment().check(Preprocess.for_channels(4))
+
+
+def test_erasing_and_mixing_finish_a_batch():
+    batch = Batch(torch.randn(6, 3, 8, 8), torch.arange(6) % 2, torch.arange(6))
+    assert Augment().finish(batch, 2) is batch
+    with seeded(0):
+        done = Augment(erase=Erase(probability=1.0), mixing=Mixing(mixup=0.2)).finish(batch, 2)
+    assert done.targets.shape == (6, 2)
+    assert not torch.equal(done.images, batch.images)
+    assert torch.equal(done.index, batch.index)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Augment(flip=1.5), "flip=1.5; give a probability"),
+        (lambda: PadCrop(padding=-1), "padding=-1; give zero or more"),
+        (lambda: RandomResizedCrop(scale=(0.0, 1.0)), "scale=(0.0, 1.0); give a smallest"),
+        (lambda: RandomResizedCrop(ratio=(2.0, 1.0)), "ratio=(2.0, 1.0); give a smallest"),
+        (lambda: ColorJitter(hue=0.6), "hue=0.6; give zero or more, hue at most 0.5"),
+        (lambda: RandAugment(pool="timm"), "pool='timm'; choose tf or torchvision"),
+        (lambda: RandAugment(count=-1), "count=-1 and magnitude=10.0; both must be zero or more"),
+        (lambda: RandAugment(pool="torchvision", magnitude=31), "a whole number from 0 to 30"),
+        (lambda: RandAugment(pool="torchvision", magnitude=9.5), "a whole number from 0 to 30"),
+        (lambda: RandAugment(reference_px=0), "reference_px=0; give a size"),
+        (lambda: Erase(probability=2.0), "probability=2.0; give a share"),
+        (lambda: Erase(area=(0.5, 0.1)), "area=(0.5, 0.1); give a smallest"),
+        (lambda: Erase(aspect=(0.0, 0.1)), "aspect=(0.0, 0.1); give a smallest"),
+        (lambda: Erase(mode="rand"), "mode='rand'; choose constant or pixel"),
+        (lambda: Mixing(mixup=-0.1), "mixup=-0.1 and cutmix=0.0; give zero or more"),
+        (lambda: Mixing(probability=1.1), "probability=1.1 and switch=0.5; give shares"),
+    ],
+)
+def test_a_spec_out_of_range_is_refused(make, message: str):
+    with pytest.raises(RecipeError) as caught:
+        make()
+    assert message in str(caught.value)

@@ -1,0 +1,105 @@
+"""What every model on the shelf must keep, shown on narrow and shallow ones unless slow."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.models.drawn import randomise
+
+from vertebra.contracts import Backbone, Encoding
+from vertebra.models.resnet import ResNetSpec
+from vertebra.models.shelf import SHELF, create_backbone, find_spec
+
+every_model = pytest.mark.parametrize("name", SHELF)
+SIZES = [(1, 1), (33, 33), (64, 50), (161, 97)]
+
+
+@cache
+def shrunk(name: str) -> ResNetSpec:
+    """Returns the spec with few channels and blocks; its parts stay what they are."""
+    return replace(find_spec(name), width=0.125, depth=0.1)
+
+
+def drawn(name: str, in_channels: int = 3) -> Backbone:
+    torch.manual_seed(0)
+    return randomise(shrunk(name).build(in_channels))
+
+
+def assert_keeps_its_promise(net: Backbone, encoding: Encoding, images: torch.Tensor) -> None:
+    samples, _, height, width = images.shape
+    assert encoding.vector.shape == (samples, net.width)
+    assert [spec.name for spec in net.maps] == ["stage1", "stage2", "stage3", "stage4"]
+    for spec, found in zip(net.maps, encoding.maps, strict=True):
+        size = (-(-height // spec.stride), -(-width // spec.stride))
+        assert found.shape == (samples, spec.channels, *size)
+    torch.testing.assert_close(encoding.vector, encoding.maps[-1].mean((2, 3)))
+
+
+@every_model
+def test_maps_have_the_promised_shapes_at_any_size(name):
+    net = drawn(name).eval()
+    for size in SIZES:
+        images = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            assert_keeps_its_promise(net, net(images), images)
+
+
+@given(channels=st.integers(1, 16), height=st.integers(1, 70), width=st.integers(1, 70))
+def test_any_number_of_channels_and_any_size_pass(channels, height, width):
+    net = drawn("resnetrs50", channels).eval()
+    images = torch.randn(1, channels, height, width)
+    with torch.no_grad():
+        assert_keeps_its_promise(net, net(images), images)
+    assert net.in_channels == channels
+
+
+@every_model
+def test_evaluation_repeats_itself_and_minds_no_neighbours(name):
+    net = drawn(name).eval()
+    images = torch.randn(3, 3, 40, 40)
+    with torch.no_grad():
+        vector = net(images).vector
+        assert torch.equal(vector, net(images).vector)
+        torch.testing.assert_close(vector[:1], net(images[:1]).vector)
+        by_pixel = net.to(memory_format=torch.channels_last)(images).vector
+        torch.testing.assert_close(vector, by_pixel)
+
+
+@every_model
+def test_a_saved_state_gives_the_same_network(name):
+    net, other = drawn(name).eval(), shrunk(name).build().eval()
+    images = torch.randn(1, 3, 40, 40)
+    other.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        assert torch.equal(net(images).vector, other(images).vector)
+
+
+@every_model
+def test_gradients_reach_every_parameter(name):
+    net = drawn(name)
+    encoding = net(torch.randn(4, 3, 64, 64))
+    (encoding.vector * torch.randn_like(encoding.vector)).sum().backward()
+    unreached = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert unreached == []
+
+
+@pytest.mark.slow
+@every_model
+def test_the_whole_network_keeps_its_promise(name):
+    net = randomise(create_backbone(name)).eval()
+    images = torch.randn(1, 3, 65, 33)
+    with torch.no_grad():
+        assert_keeps_its_promise(net, net(images), images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "resnetrs200"])
+def test_compiling_changes_nothing_and_breaks_no_graph(name):
+    net = drawn(name).eval()
+    images = torch.randn(2, 3, 40, 40)
+    with torch.no_grad():
+        compiled = torch.compile(net, fullgraph=True)(images)
+        torch.testing.assert_close(compiled.vector, net(images).vector, rtol=1e-4, atol=1e-5)
