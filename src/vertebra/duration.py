@@ -39,7 +39,7 @@ class Duration:
 
     def __str__(self) -> str:
         value = int(self.value) if self.value == int(self.value) else self.value
-        return f"{value} {self.unit}"
+        return f"{value} {self.unit.removesuffix('s') if value == 1 else self.unit}"
 
     @classmethod
     def parse(cls, text: str) -> "Duration":

@@ -3,7 +3,7 @@
 RUN/recipe.json        the recipe as data; replayable
 RUN/classes.json       class names, in the order of the logits
 RUN/preprocess.json    size, channels, mean and std that turn a file into model input
-RUN/environment.json   versions, device, code revision
+RUN/environment.json   versions, device, code revision, a digest of the images' names and classes
 RUN/metrics.jsonl      one event a line, see `EventLog`
 RUN/metrics.csv        its step and evaluate events, for a spreadsheet
 RUN/checkpoints/last   everything needed to continue; best: the same at the best selection figure
@@ -97,6 +97,21 @@ class RunDirectory:
             raise CheckpointError(
                 f"{self.path} is no run directory (it has no recipe.json); "
                 "give a folder that `vertebra train` made"
+            )
+        return self
+
+    def require_free(self) -> "RunDirectory":
+        """Returns itself.
+
+        Raises:
+            CheckpointError: something is there already.
+        """
+        path = self.path
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            goes_on = f", or continue its run with `vertebra resume {path}`"
+            raise CheckpointError(
+                f"{path} is {'a file' if path.is_file() else 'not empty'}; "
+                f"choose another folder{goes_on if self.recipe.is_file() else ''}"
             )
         return self
 

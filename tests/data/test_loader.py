@@ -1,8 +1,12 @@
+import multiprocessing
+import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -195,8 +199,6 @@ def test_more_classes_than_the_split_has_widen_mixed_targets(split: Split):
 
 
 def test_a_stream_that_is_left_early_ends_its_workers(split: Split):
-    import multiprocessing
-
     stream = iter(training(split, workers=1))
     next(stream)
     stream.close()
@@ -217,17 +219,38 @@ def test_a_worker_that_is_killed_is_one_sentence(split: Split):
     assert "use fewer workers" in str(caught.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+unix = pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+
+
+@unix
 def test_workers_leave_signals_to_the_main_process(split: Split):
     stream = iter(training(split, workers=1, steps=50))
     next(stream)
-    import multiprocessing
-    import os
-
     (worker,) = multiprocessing.active_children()
     for kind in (signal.SIGINT, signal.SIGTERM):
         os.kill(worker.pid, kind)
     assert len(list(stream)) == 49
+
+
+def _idle(ready: Event) -> None:
+    loader._start_worker(0)
+    ready.set()
+    time.sleep(60)
+
+
+@unix
+def test_a_worker_that_is_told_to_end_does_so_after_a_grace(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loader, "_GRACE_S", 1)
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Event()
+    worker = fork.Process(target=_idle, args=(ready,))
+    worker.start()
+    assert ready.wait(30)
+    worker.terminate()
+    began = time.monotonic()
+    worker.join(30)
+    assert worker.exitcode == -signal.SIGALRM
+    assert time.monotonic() - began > 0.5
 
 
 def test_batches_can_be_sent_to_another_process(split: Split):

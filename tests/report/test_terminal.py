@@ -20,11 +20,11 @@ def shown(view: RenderableType, width: int = 80) -> str:
 
 def test_what_was_found_adds_up_and_names_refused_files(draw_run: DrawRun):
     data = read_record(draw_run()).data
-    text = shown(terminal.found_table(data, classes=DIGITS, image_sizes="8 x 8"))
+    text = shown(terminal.found_table(data, classes=DIGITS, used_as="1,199 of them"))
     assert "train   1,201   1,199         2" in text
     assert "10: 0, 1, 2, 3, 4, 5, 6, 7, and 2 more" in text
     assert "refused in train: train/3/broken.jpg: cut off after 512 bytes" in text
-    assert "image sizes   8 x 8" in text
+    assert "used as   1,199 of them" in text
 
 
 def test_hundreds_of_refused_files_are_counted_not_listed():
@@ -32,7 +32,7 @@ def test_hundreds_of_refused_files_are_counted_not_listed():
     data = {"train": {"found": 310, "used": 10, "refused": refused}}
     text = shown(terminal.found_table(data, classes=["a"]))
     assert "and 295 more refused" in text
-    assert "image sizes" not in text
+    assert "used as" not in text
 
 
 def test_names_are_neither_markup_nor_control_codes():

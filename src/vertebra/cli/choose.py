@@ -2,9 +2,13 @@
 room."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vertebra.cli.flags import RecipeFlags
+from vertebra.data.sources import SHELF
+from vertebra.duration import epochs
+from vertebra.engine.distributed import World
 from vertebra.models.shelf import describe, find_spec
 from vertebra.recipes.fit import fit, with_batch_size
 from vertebra.recipes.materials import Materials
@@ -23,13 +27,15 @@ class Chosen(NamedTuple):
     model: str
 
 
-def choose(flags: RecipeFlags, *, on_progress: Callable[[int, int], None] | None = None) -> Chosen:
+def choose(
+    flags: RecipeFlags, *, world: World, on_progress: Callable[[int, int], None] | None = None
+) -> Chosen:
     """Returns the recipe that the flags describe, with its images gathered.
 
     A recipe from a file is replayed as it stands; named ones are fitted to the images.
 
     Raises:
-        VertebraError: a name, a value or the images do not allow it.
+        VertebraError: a name, a value, the device or the images do not allow it.
     """
     name = flags.recipe or ("digits" if flags.data in (None, "digits") else "small")
     recipe = load(name)
@@ -37,6 +43,8 @@ def choose(flags: RecipeFlags, *, on_progress: Callable[[int, int], None] | None
         recipe = with_batch_size(recipe, flags.batch_size)
     changes = {**_typed(flags), **dict(map(parse_setting, flags.set))}
     recipe = vary(recipe, changes)
+    recipe.check(processes=world.size)
+    recipe.execution.resolve(local_rank=world.local_rank)  # refuse before reading every image
     materials = gather_all(recipe, download=flags.download, on_progress=on_progress)
     notes: tuple[str, ...] = ()
     if name in RECIPES:
@@ -50,8 +58,8 @@ def choose(flags: RecipeFlags, *, on_progress: Callable[[int, int], None] | None
 def _typed(flags: RecipeFlags) -> dict[str, Any]:
     """Returns the typed flags that were given as changes by path."""
     given = {
-        "data.source": flags.data,
-        "length": None if flags.epochs is None else f"{flags.epochs:g} epochs",
+        "data.source": _place(flags.data),
+        "length": None if flags.epochs is None else epochs(flags.epochs),
         "data.preprocess.image_size": flags.image_size,
         "optimizer.lr": flags.lr,
         "seed": flags.seed,
@@ -62,3 +70,8 @@ def _typed(flags: RecipeFlags) -> dict[str, Any]:
         "model": None if flags.model is None else find_spec(flags.model),
     }
     return {path: value for path, value in given.items() if value is not None}
+
+
+def _place(data: str | None) -> str | None:
+    """Returns a path from the root, so that the run finds its images from any folder."""
+    return data if data is None or data in SHELF else str(Path(data).absolute())

@@ -5,7 +5,10 @@ Each command is a module beside this one with a dataclass `Arguments` and `run(a
 code`. Modules import torch only inside `run`, so that help and misspelt arguments answer at once.
 """
 
+import inspect
+import io
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -15,9 +18,9 @@ from vertebra.lookup import find
 
 COMMANDS: Mapping[str, str] = {
     "check": "Read every image of a data set; list what cannot be used and why.",
-    "plan": "Say what a training run would take, measured on two steps; train nothing.",
-    "train": "Train a classifier on a folder, an archive, a manifest or a named data set.",
-    "resume": "Continue a run that was interrupted.",
+    "plan": "Say what a run would take, measured on two steps; train nothing.",
+    "train": "Train a classifier on your images, or on handwritten digits.",
+    "resume": "Continue a run that was stopped.",
     "evaluate": "Judge a run on its held-out split or on other data.",
     "predict": "Classify images with a run; CSV or JSON.",
     "report": "Write a run's page again.",
@@ -35,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def command(arguments: list[str]) -> int:
     """Runs the command and returns its exit code: 0 done, 2 bad input, others as `errors` says."""
+    _say_anything()
     is_debugging = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -75,10 +79,29 @@ def _run(name: str, arguments: list[str]) -> int:
     import tyro
 
     module = import_module(f"vertebra.cli.{name}")
-    parsed = tyro.cli(
-        module.Arguments,
-        args=arguments,
-        prog=f"vertebra {name}",
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    try:
+        parsed = tyro.cli(
+            module.Arguments,
+            args=arguments,
+            prog=f"vertebra {name}",
+            description=_description(module.Arguments),
+            config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
+        )
+    except SystemExit as stop:  # help was asked for, or tyro has said what is wrong
+        return int(stop.code or 0)
     return module.run(parsed)
+
+
+def _description(arguments: type) -> str:
+    """Returns the docstring in lines for a narrow terminal; tyro keeps those with an indent."""
+    paragraphs = (inspect.getdoc(arguments) or "").split("\n\n")
+    return "\n".join(
+        textwrap.fill(each, 78, initial_indent="  ", subsequent_indent="  ") for each in paragraphs
+    )
+
+
+def _say_anything() -> None:
+    """Lets file names that are no UTF-8, and any letter in a plain terminal, be printed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

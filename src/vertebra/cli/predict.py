@@ -3,14 +3,19 @@
 import csv
 import io
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
-from vertebra.errors import DeviceError
-from vertebra.records import Json
+from vertebra.cli.flags import shown
+from vertebra.errors import RecipeError
+from vertebra.records import Json, RunDirectory, write_text
+
+if TYPE_CHECKING:
+    from vertebra.data.images import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,33 +25,49 @@ class Arguments:
     The exit code is 2 if a file could not be read; its row says why.
     """
 
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    run: Annotated[Positional[Path], shown("RUN")]
     """The run directory."""
-    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE")]
+    images: Annotated[Positional[tuple[str, ...]], shown("IMAGE...")]
     """Files, and folders of files."""
-    top: Annotated[int, arg(metavar="K")] = 1
+    top: Annotated[int, shown("K")] = 1
     """How many classes a row names, the most probable first."""
-    format: Literal["csv", "json"] | None = None
+    format: Annotated[Literal["csv", "json"] | None, shown()] = None
     """Default is the ending of --out, else csv."""
-    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    out: Annotated[Path | None, shown("FILE")] = None
     """Write here instead of printing."""
-    device: Annotated[str | None, arg(metavar="NAME")] = None
-    """auto, cpu, cuda, cuda:1 or mps."""
+    device: Annotated[str | None, shown("NAME")] = None
+    """One of auto, cpu, cuda, cuda:1, mps; default is the run's own."""
 
 
 def run(arguments: Arguments) -> int:
     """Predicts and prints; returns 2 where a file could not be read."""
     from vertebra.data.sources import loose
 
-    split = loose(arguments.images)
+    if arguments.top < 1:
+        raise RecipeError(f"top={arguments.top}; give the number of classes to name, at least 1")
+    RunDirectory(arguments.run).require()
+    rows = _rows(arguments, loose(arguments.images))
+    _write(arguments, rows)
+    unread = sum("error" in row for row in rows)
+    if arguments.out is not None:
+        print(f"wrote {arguments.out}: {len(rows)} files", file=sys.stderr)
+    if unread:
+        print(f"{unread} of {len(rows)} files could not be read; see their rows", file=sys.stderr)
+    return 2 if unread else 0
 
+
+def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
+    """Returns a row for each file, in order: its name, and its classes or what is wrong with it."""
     from vertebra.cli.reading import reading
     from vertebra.data.survey import survey_loose
     from vertebra.recipes.apply import predict
     from vertebra.recipes.deploy import load_run
 
     deployed = load_run(arguments.run, device=arguments.device)
-    usable, refused = survey_loose(split, channels=deployed.preprocess.channels)
+    with reading() as listen:
+        usable, refused = survey_loose(
+            split, channels=deployed.preprocess.channels, on_progress=listen
+        )
     rows: dict[str, dict[str, Json]] = {split.name(i): {} for i in range(len(split))}
     for each in refused:
         rows[each.name] = {"error": each.reason}
@@ -59,34 +80,29 @@ def run(arguments: Arguments) -> int:
                 ]
             }
             listen(done, len(usable))
-    _write(arguments, [{"file": name, **row} for name, row in rows.items()])
-    return 2 if refused else 0
+    return [{"file": name, **row} for name, row in rows.items()]
 
 
 def _write(arguments: Arguments, rows: list[dict[str, Json]]) -> None:
     ending = arguments.out.suffix if arguments.out is not None else ""
     form = arguments.format or ("json" if ending == ".json" else "csv")
-    text = json.dumps(rows, indent=2) + "\n" if form == "json" else _csv(rows, arguments.top)
+    text = json.dumps(rows, indent=2) + "\n" if form == "json" else _csv(rows)
     if arguments.out is None:
         print(text, end="")
-        return
-    try:
-        arguments.out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DeviceError(
-            f"cannot write {arguments.out}: {error.strerror}; choose another --out"
-        ) from error
+    else:
+        write_text(arguments.out, text)
 
 
-def _csv(rows: list[dict[str, Json]], top: int) -> str:
+def _csv(rows: list[dict[str, Json]]) -> str:
     """Returns columns file, class, probability, class_2, probability_2, ..., error."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    top = max(1, *(len(row.get("classes", ())) for row in rows))
     suffixes = ["", *(f"_{place}" for place in range(2, top + 1))]
     names = [f"{name}{suffix}" for suffix in suffixes for name in ("class", "probability")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", *names, "error"])
     for row in rows:
-        cells = [cell for each in row.get("classes", []) for cell in each.values()]
+        cells = [cell for each in row.get("classes", ()) for cell in each.values()]
         cells += [""] * (len(names) - len(cells))
         writer.writerow([row["file"], *cells, row.get("error", "")])
     return text.getvalue()

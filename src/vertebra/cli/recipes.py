@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
+from vertebra.cli.flags import shown
 from vertebra.errors import RecipeError
 
 
@@ -13,23 +14,29 @@ from vertebra.errors import RecipeError
 class Arguments:
     """List the recipes; `show NAME` prints one as JSON; `diff A B` lists where two differ.
 
-    A name is one of the list, a recipe.json, or a run directory.
+    A name is one of the list, a recipe.json, or a run directory: `diff RUN small` says what a run
+    did otherwise than the recipe it came from.
     """
 
-    action: Annotated[Positional[Literal["list", "show", "diff"]], arg(metavar="ACTION")] = "list"
-    """list, show or diff."""
-    names: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME")] = ()
+    action: Annotated[Positional[Literal["list", "show", "diff"]], shown("[ACTION]")] = "list"
+    """One of list, show, diff."""
+    names: Annotated[Positional[tuple[str, ...]], shown("[NAME...]")] = ()
     """One recipe to show, two to compare."""
 
 
 def run(arguments: Arguments) -> int:
     """Prints."""
+    from vertebra.recipes.shelf import find_recipe
+
     wanted = {"list": 0, "show": 1, "diff": 2}[arguments.action]
     if len(arguments.names) != wanted:
+        names = " A B"[: 2 * wanted]
         raise RecipeError(
-            f"`vertebra recipes {arguments.action}` takes {wanted} names and got "
-            f"{len(arguments.names)}; see `vertebra recipes --help`"
+            f"`vertebra recipes {arguments.action}` got {len(arguments.names)} names; "
+            f"write `vertebra recipes {arguments.action}{names}`"
         )
+    for name in arguments.names:
+        find_recipe(name)  # before torch is imported
     if arguments.action == "list":
         _list()
     elif arguments.action == "show":
@@ -40,14 +47,13 @@ def run(arguments: Arguments) -> int:
 
 
 def _list() -> None:
-    from rich.console import Console
-
     from vertebra.recipes.shelf import RECIPES
-    from vertebra.report.terminal import names_table
+    from vertebra.report.terminal import names_table, open_console
 
     rows = [(name, entry.summary) for name, entry in RECIPES.items()]
-    Console().print(names_table(("recipe", "when to use it"), rows))
+    open_console().print(names_table(("recipe", "what it is"), rows))
     print("\nvertebra recipes show NAME prints all of one, with source and expected figure")
+    print("vertebra train FOLDER --recipe NAME trains with it, fitted to your images")
 
 
 def _show(name: str) -> None:
@@ -58,12 +64,10 @@ def _show(name: str) -> None:
 
 
 def _diff(left: str, right: str) -> None:
-    from rich.console import Console
-
     from vertebra.recipes.shelf import load
     from vertebra.recipes.vary import differences
-    from vertebra.report.terminal import compare_table
+    from vertebra.report.terminal import compare_table, open_console
 
     found = differences(load(left), load(right))
     rows = [(path, *pair) for path, pair in found.items()]
-    Console().print(compare_table(rows, left=left, right=right))
+    open_console().print(compare_table(rows, left=left, right=right))

@@ -4,14 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from vertebra.cli.flags import shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Write a run's page again; works for unfinished runs too."""
+    """Write a run's page again and print where it is.
 
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    A run writes it by itself at its end; use this to look at one that is still going on, or after
+    an update.
+    """
+
+    run: Annotated[Positional[Path], shown("RUN")]
     """The run directory."""
 
 

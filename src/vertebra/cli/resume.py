@@ -4,20 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from vertebra.cli.flags import require_processes, shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Continue a run that was interrupted, to its end.
+    """Continue a run that was stopped, to its end.
 
     On a CPU the result is bitwise that of an uninterrupted run; where versions or devices differ,
     it says so.
     """
 
-    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    run: Annotated[Positional[Path], shown("RUN")]
     """The run directory."""
-    devices: Annotated[int, arg(metavar="N")] = 1
+    devices: Annotated[int, shown("N")] = 1
     """Processes on this machine that train together; use as many as before."""
 
 
@@ -25,7 +27,9 @@ def run(arguments: Arguments) -> int:
     """Continues; returns the exit code."""
     from vertebra.records import RunDirectory
 
+    require_processes(arguments.devices)
     RunDirectory(arguments.run).require()
+
     from vertebra.engine.distributed import World, is_launched, launch, own_command
 
     if arguments.devices > 1 and not is_launched():

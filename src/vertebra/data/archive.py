@@ -39,7 +39,7 @@ def open_zip(path: Path) -> Source:
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise _damaged(path, "zip", error) from error
     for member in members:
-        name = member.filename.replace("\\", "/")
+        name = member.filename.replace("\\", "/").removeprefix("./")
         _require_inside(name, path)
         if member.is_dir():
             continue

@@ -72,7 +72,8 @@ def open_cifar(kind: Cifar, *, download: bool = False) -> Source:
     if place is None:
         raise DataError(
             f"{kind.name} is not on this machine (looked into {', '.join(map(str, _folders()))}); "
-            f"put {kind.archive} or the folder {kind.folder} there, or allow the download"
+            f"put {kind.archive} or the folder {kind.folder} there, "
+            f"or allow the download (--download)"
         )
     read = _from_folder(place) if place.is_dir() else _from_archive(place, kind)
     names = read(kind.classes).decode().split()

@@ -22,14 +22,14 @@ def open_digits() -> Source:
     values, target = load_digits(return_X_y=True)
     pixels = np.rint(np.asarray(values) * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
     labels = np.asarray(target, dtype=np.int64)
-    rows = np.arange(len(labels))
+    is_test = np.arange(len(labels)) >= TEST_FROM
     return Source(
         name="digits",
         where="scikit-learn's handwritten digits",
         classes=tuple("0123456789"),
         splits={
-            "train": _split(pixels, labels, rows[:TEST_FROM]),
-            "test": _split(pixels, labels, rows[TEST_FROM:]),
+            "train": _split(pixels, labels, np.flatnonzero(~is_test)),
+            "test": _split(pixels, labels, np.flatnonzero(is_test)),
         },
     )
 

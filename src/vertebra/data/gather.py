@@ -38,8 +38,8 @@ def gather(
 ) -> Source:
     """Returns the source that the entries make; the training split's classes are the classes.
 
-    Classes and files stand in natural order ("class2" before "class10"), whatever the order in
-    which a disk or an archive lists them.
+    Classes stand in natural order ("class2" before "class10"), files in that of their characters,
+    whatever the order in which a disk or an archive lists them.
 
     Raises:
         DataError: no training images, one class only, or a class that only other splits have.
@@ -59,7 +59,7 @@ def gather(
             f"{where} holds one class only ({classes[0]!r}); at least two are needed: "
             f"put the images of each class into a folder of its own"
         )
-    ordered = sorted(entries, key=lambda entry: natural(entry.name))
+    ordered = sorted(entries, key=lambda entry: entry.name)
     splits = {
         split: _split([entry for entry in ordered if entry.split == split], classes, reader)
         for split in labels

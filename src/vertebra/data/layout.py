@@ -4,14 +4,13 @@ CLASS/.../file    or    SPLIT/CLASS/.../file    or either below one folder that 
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
 
 from vertebra.data.gather import SPLITS, Entry, gather
 from vertebra.data.images import Source, listed
 from vertebra.data.readers import Reader
 from vertebra.errors import DataError
 
-_CLUTTER = {"thumbs.db", "desktop.ini", "icon\r", "__macosx"}
+_CLUTTER = {"thumbs.db", "desktop.ini", "icon\r"}
 _CLUTTER_STEMS = {"readme", "license", "licence"}
 
 
@@ -48,10 +47,11 @@ def lay_out(names: Sequence[str], reader: Reader, *, name: str, where: str) -> S
 
 def is_clutter(name: str) -> bool:
     """Returns whether a name is hidden or one that systems and authors leave beside images."""
-    parts = PurePosixPath(name).parts
-    if any(part.startswith(".") or part.lower() in _CLUTTER for part in parts):
+    if name.startswith(".") or "/." in name:
         return True
-    return PurePosixPath(name).stem.lower() in _CLUTTER_STEMS
+    *folders, last = name.lower().split("/")
+    stem = last.partition(".")[0]
+    return last in _CLUTTER or "__macosx" in folders or stem in _CLUTTER_STEMS
 
 
 def _unwrap(paths: dict[int, list[str]]) -> None:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -26,6 +27,8 @@ from vertebra.seeding import seed_of, seeded
 
 _TRIES = 64
 """So many broken files in a row end a run: a disk has gone, or the data set is not one."""
+
+_GRACE_S = 30
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class TrainBatches:
         ):
             self.quarantined.update(item.broken)
             batch = _ready(item, self.preprocess, self.device)
-            with seeded(self.seed, "mix", number, self.rank):
+            with seeded(self.seed, "mix", number, self.rank, device=self.device):
                 batch = self.augment.finish(batch, classes)
             yield batch
 
@@ -240,6 +243,8 @@ def _load(
             f"a worker that reads images was killed ({error}); memory or /dev/shm may be too "
             f"small: use fewer workers"
         ) from error
+    finally:
+        del stream  # ends the workers now; a traceback would keep them alive
 
 
 def _start_method() -> str | None:
@@ -251,8 +256,17 @@ def _unchanged(item: _Item | DataError) -> _Item | DataError:
 
 
 def _start_worker(number: int) -> None:
-    """Prepares a worker: signals are for the main process, which saves the run, then ends it."""
+    """Prepares a worker: a signal to the whole group is for the main process to answer.
+
+    It saves the run and then ends its workers; one that it cannot end goes after a grace.
+    """
     del number
     torch.set_num_threads(1)
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGTERM, _end_later)
+
+
+def _end_later(kind: int, frame: FrameType | None) -> None:
+    del kind, frame
+    signal.alarm(_GRACE_S)

@@ -51,8 +51,8 @@ class Mixing:
 
 @lru_cache(maxsize=4)
 def _mix(spec: Mixing, classes: int) -> nn.Module | None:
-    mixup = v2.MixUp(alpha=spec.mixup, num_classes=classes) if spec.mixup else None
-    cutmix = v2.CutMix(alpha=spec.cutmix, num_classes=classes) if spec.cutmix else None
+    mixup = v2.MixUp(alpha=float(spec.mixup), num_classes=classes) if spec.mixup else None
+    cutmix = v2.CutMix(alpha=float(spec.cutmix), num_classes=classes) if spec.cutmix else None
     if mixup and cutmix:
         return v2.RandomChoice([mixup, cutmix], p=[1 - spec.switch, spec.switch])
     return mixup or cutmix

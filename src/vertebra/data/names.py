@@ -1,5 +1,6 @@
 """Many names in little memory, and the order in which people expect names to stand."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -44,6 +45,10 @@ class Names:
     def take(self, indices: NDArray[np.int64]) -> "Names":
         """Returns the names at `indices`."""
         return self._join([self._raw(index) for index in indices.tolist()])
+
+    def digest(self) -> bytes:
+        """Returns 16 bytes that other names, or another order, do not have."""
+        return hashlib.blake2b(self._blob + self._ends.tobytes(), digest_size=16).digest()
 
     def _raw(self, index: int) -> bytes:
         start = int(self._ends[index - 1]) if index else 0

@@ -77,7 +77,7 @@ class Preprocess:
         return pack([self.centre(image)])[0]
 
     def centre(self, image: Image.Image, *, crop_fraction: float | None = None) -> Image.Image:
-        """Returns the resized centre, size S: the pixels of torchvision's Resize and CenterCrop.
+        """Returns the resized centre, size S: torchvision's Resize and CenterCrop but for rounding.
 
         Only the pixels that are kept are computed: a strip of 1 x 10000 would swell to gigabytes.
         """

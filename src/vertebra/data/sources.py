@@ -61,21 +61,21 @@ def loose(paths: Sequence[str | Path]) -> Split:
         DataError: a path is missing, or there are no files.
     """
     names: list[str] = []
-    for path in map(require_path, paths):
+    for path in (require_path(path, shelf=()) for path in paths):
         if path.is_dir():
             below = [name for name in files_below(path) if not is_clutter(name)]
             names += sorted((str(path / name) for name in below), key=natural)
         else:
             names.append(str(path))
     if not names:
-        shown = ", ".join(map(str, paths)) or "nothing"
-        raise DataError(f"{shown} holds no files; give images, or folders of images")
+        found = f"{', '.join(map(str, paths))} holds no files" if paths else "no images were given"
+        raise DataError(f"{found}; give images, or folders of images")
     nothing = np.zeros(len(names), dtype=np.int64)
     return Split((), nothing, Names.of(names), nothing, Files(Path()))
 
 
-def require_path(where: str | Path) -> Path:
-    """Returns the path.
+def require_path(where: str | Path, *, shelf: Sequence[str] = SHELF) -> Path:
+    """Returns the path; `shelf` holds names that may have been meant.
 
     Raises:
         DataError: nothing is there; the message offers the nearest name beside it, or on the shelf.
@@ -85,7 +85,8 @@ def require_path(where: str | Path) -> Path:
         return path
     folder = path.parent
     beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    near = get_close_matches(str(where), SHELF, n=1, cutoff=0.7)
+    near = get_close_matches(str(where), shelf, n=1, cutoff=0.7)
     near += [str(folder / name) for name in get_close_matches(path.name, beside, n=1)]
-    hint = f"did you mean {near[0]!r}?" if near else f"give a path, or one of {', '.join(SHELF)}"
+    names = f", or one of {', '.join(shelf)}" if shelf else ""
+    hint = f"did you mean {near[0]!r}?" if near else f"give a path{names}"
     raise DataError(f"{path} does not exist; {hint}")

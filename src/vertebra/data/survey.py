@@ -72,7 +72,9 @@ def survey(
     return Survey(source.replace(usable), examinations, twins(source.splits, examinations))
 
 
-def survey_loose(split: Split, *, channels: int) -> tuple[Split, tuple[Refusal, ...]]:
+def survey_loose(
+    split: Split, *, channels: int, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[Split, tuple[Refusal, ...]]:
     """Returns the images that can be decoded, perhaps none, and the refused ones."""
     kept: list[int] = []
     refused: list[Refusal] = []
@@ -82,4 +84,6 @@ def survey_loose(split: Split, *, channels: int) -> tuple[Split, tuple[Refusal, 
             kept.append(index)
         except BrokenImage as error:
             refused.append(Refusal(split.name(index), error.reason))
+        if on_progress is not None:
+            on_progress(index + 1, len(split))
     return split.subset(kept), tuple(refused)

@@ -17,7 +17,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from vertebra.engine.interrupt import Interrupts
 from vertebra.errors import DeviceError
+
+GRACE_SECONDS = 30.0
+"""After a process has failed, the others may take this long, e.g. to finish a save."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def joined(device_type: str) -> Generator[World]:
     """Joins the processes that were started together (or none) and leaves them at the end.
 
     Raises:
-        DeviceError: the processes cannot reach each other.
+        DeviceError: the processes cannot reach each other, or one of them has ended.
     """
     if not is_launched():
         yield World()
@@ -92,15 +96,27 @@ def joined(device_type: str) -> Generator[World]:
         ) from error
     try:
         yield world
+    except RuntimeError as error:
+        if not _lost_another(error):
+            raise
+        raise DeviceError(
+            f"process {world.rank} of {world.size} lost another one ({error}); "
+            f"see what that one says"
+        ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    """Returns whether an exchange failed because a process is gone; gloo has no class for it."""
+    return isinstance(error, dist.DistBackendError) or "gloo" in str(error)
 
 
 def launch(command: Sequence[str], processes: int) -> int:
     """Runs `command` as `processes` processes on this machine and returns the exit code.
 
-    SIGINT and SIGTERM reach the children through the terminal or are passed on; when one fails, the
-    others are stopped. The exit code is the first one that is not zero.
+    SIGINT and SIGTERM are passed on as SIGTERM. When one process fails, the others get half a
+    minute to end as well, and its exit code is returned: 128 + n if signal n ended it.
     """
     environment = {
         **os.environ,
@@ -110,41 +126,35 @@ def launch(command: Sequence[str], processes: int) -> int:
     }
     # each process gets its share of the cores; without this all of them use all
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    children = [
-        subprocess.Popen(command, env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(processes)
-    ]
-    return _wait_for(children)
-
-
-def _wait_for(children: list["subprocess.Popen[bytes]"]) -> int:
-    """Returns the first exit code that is not zero, after every child has ended."""
-    from vertebra.engine.interrupt import Interrupts
-
-    failed = 0
+    children: list[subprocess.Popen[bytes]] = []
     with Interrupts() as interrupts:
-        told = False
-        while any(child.poll() is None for child in children):
-            if interrupts.asked and not told:
-                told = True
-                for child in children:
-                    child.terminate()
-            codes = [child.returncode for child in children if child.returncode]
-            if codes and not failed:
-                failed = codes[0]
-                _stop_after(children, seconds=30.0 if failed > 0 else 0.0)
-            time.sleep(0.05)
-    return failed or next((child.returncode for child in children if child.returncode), 0)
-
-
-def _stop_after(children: list["subprocess.Popen[bytes]"], *, seconds: float) -> None:
-    """Gives the other children time to end by themselves, as after a save, then ends them."""
-    deadline = time.monotonic() + seconds
-    for child in children:
         try:
-            child.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.kill()
+            for rank in map(str, range(processes)):
+                place = {**environment, "RANK": rank, "LOCAL_RANK": rank}
+                children.append(subprocess.Popen(command, env=place))
+            return _wait_for(children, interrupts)
+        finally:
+            for child in children:  # even after a second SIGINT none is left behind
+                child.kill()
+                child.wait()
+
+
+def _wait_for(children: Sequence["subprocess.Popen[bytes]"], interrupts: Interrupts) -> int:
+    """Returns 0 when all have ended well, else the first other exit code."""
+    is_told = False
+    while not any(codes := [child.poll() or 0 for child in children]):
+        if all(child.returncode == 0 for child in children):
+            return 0
+        if interrupts.asked and not is_told:
+            is_told = True
+            for child in children:
+                child.terminate()
+        time.sleep(0.05)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    code = next(filter(None, codes))
+    return 128 - code if code < 0 else code
 
 
 def _free_port() -> int:

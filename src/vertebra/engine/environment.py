@@ -10,7 +10,7 @@ import torch
 
 from vertebra.records import Json
 
-PACKAGES = ("vertebra", "torch", "torchvision", "numpy", "pillow", "safetensors")
+PACKAGES = ("vertebra", "torchvision", "numpy", "pillow", "safetensors")
 
 
 def describe(device: torch.device, *, processes: int = 1) -> dict[str, Json]:
@@ -18,6 +18,7 @@ def describe(device: torch.device, *, processes: int = 1) -> dict[str, Json]:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
+        "torch": torch.__version__,  # with the build, such as +cu130
         "platform": platform.platform(),
         "device": device_name(device),
         "cpu_cores": os.cpu_count() or 1,
@@ -40,11 +41,13 @@ def device_name(device: torch.device) -> str:
 def _revision() -> str | None:
     """Returns the commit of a checkout, with a plus where files differ from it; None for an
     installed package."""
-    folder = Path(__file__).parent
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():  # git would find a checkout around it, which is not ours
+        return None
     try:
         shown = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=folder, capture_output=True, text=True, timeout=5, check=True,
+            cwd=root, capture_output=True, text=True, timeout=5, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

@@ -77,9 +77,8 @@ class Execution:
 
 def _resolve_device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", local_rank)
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        has_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -87,15 +86,22 @@ def _resolve_device(name: str, local_rank: int) -> torch.device:
             f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps"
         ) from error
     if device.type == "cuda":
-        count = torch.cuda.device_count()
-        index = device.index if name != "cuda" else local_rank
-        if index >= count:
-            raise DeviceError(
-                f"device {name!r} is not there ({count} CUDA devices found); use cpu or auto"
-            )
-        return torch.device("cuda", index)
+        return torch.device("cuda", _cuda_index(device.index, local_rank))
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' is not there; use cpu or auto")
     if device.type not in ("cpu", "mps"):
         raise DeviceError(f"device {name!r} is not supported; use auto, cpu, cuda, cuda:1 or mps")
     return device
+
+
+def _cuda_index(named: int | None, local_rank: int) -> int:
+    """Returns the number of the CUDA device: the one that is named, else each process its own."""
+    if named is not None and local_rank:
+        raise DeviceError(f"device 'cuda:{named}' is one for several processes; use device cuda")
+    index, count = local_rank if named is None else named, torch.cuda.device_count()
+    if index >= count:
+        raise DeviceError(
+            f"device 'cuda:{index}' is not there ({count} CUDA devices found); "
+            f"use cpu, auto or fewer processes"
+        )
+    return index

@@ -5,8 +5,8 @@ It knows no model, no data set and no task; a new way to learn is a new `Method`
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -94,25 +94,26 @@ def train(
         NonFiniteError: a loss is NaN or infinite; that update was not made.
     """
     forward = parallel_and_compiled(training)
-    stream = _Timed(iter(batches))
     training.method.train()
-    for step in range(start, training.steps):
-        began = time.perf_counter()
-        # the draws of dropout and its like depend on the step alone: a resumed run repeats them
-        with seeded(training.seed, "step", step, training.world.rank, device=training.device):
-            made = update(training, forward, stream, Progress(step, training.steps))
-        done = Progress(step + 1, training.steps)
-        seconds = time.perf_counter() - began
-        moment = Moment(
-            step=training.earlier_steps + done.step,
-            epoch=done.step / training.steps_per_epoch,
-            progress=done,
-            update=made,
-            seconds=seconds,
-            data_seconds=stream.reset(),
-        )
-        for observer in observers:
-            observer.after_step(moment)
+    # closed at once, as its workers would outlive an interrupted run by its traceback
+    with closing(_Timed(iter(batches))) as stream:
+        for step in range(start, training.steps):
+            began = time.perf_counter()
+            # the draws of dropout and its like depend on the step alone: a resumed run repeats them
+            with seeded(training.seed, "step", step, training.world.rank, device=training.device):
+                made = update(training, forward, stream, Progress(step, training.steps))
+            done = Progress(step + 1, training.steps)
+            seconds = time.perf_counter() - began
+            moment = Moment(
+                step=training.earlier_steps + done.step,
+                epoch=done.step / training.steps_per_epoch,
+                progress=done,
+                update=made,
+                seconds=seconds,
+                data_seconds=stream.reset(),
+            )
+            for observer in observers:
+                observer.after_step(moment)
 
 
 def update(
@@ -175,7 +176,7 @@ def _finite_means(
             raise NonFiniteError(
                 f"the loss part {name!r} is {values[name]} at step {progress.step + 1} of "
                 f"{progress.steps}; the update was not made: lower the learning rate, lengthen the "
-                f"warm-up or clip gradients, then `vertebra resume` or train again"
+                f"warm-up or clip gradients, then train again"
             )
     return values.pop("total"), values
 
@@ -196,3 +197,7 @@ class _Timed(Iterator[Batch]):
     def reset(self) -> float:
         seconds, self._seconds = self._seconds, 0.0
         return seconds
+
+    def close(self) -> None:
+        if isinstance(self._batches, Generator):
+            self._batches.close()

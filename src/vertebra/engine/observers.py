@@ -1,13 +1,13 @@
 """What watches a run between two updates: it logs, selects the best weights, saves, and stops when
 asked.
 
-Order matters: `Logger`, then `Selector`, then `Saver`, so that a save holds all that was said
-               before it.
+Order matters: the `Saver` comes last, so that a save holds all that was said before it.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,6 +16,7 @@ from vertebra.engine.distributed import World
 from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import Moment, Training
 from vertebra.engine.memory import peak_memory_mb
+from vertebra.engine.pace import Interval, Pace
 from vertebra.errors import Interrupted
 from vertebra.records import EventLog, Json
 
@@ -43,28 +44,27 @@ class View(Protocol):
 
 
 class Logger:
-    """Writes a step event every `every` updates: means since the one before; tells the view each
-    update."""
+    """Writes a step event at every `every`-th update and the last: means since the one before.
+    Tells the view each update.
 
-    def __init__(self, training: Training, log: EventLog, view: View | None, *, every: int) -> None:
+    pace: of all updates of the run, with those of earlier phases.
+    """
+
+    def __init__(
+        self, training: Training, log: EventLog, view: View | None, *, every: int, pace: Pace
+    ) -> None:
         self._training = training
         self._log = log
         self._view = view
         self._every = every
-        self._pending: list[Moment] = []
-        self.images = 0
-        self.seconds = 0.0
-        self.data_seconds = 0.0
+        self._interval = Interval()
+        self.pace = pace
 
     def after_step(self, moment: Moment) -> None:
-        """Counts; writes when the interval is full or the run ends."""
-        self.images += moment.update.images
-        self.seconds += moment.seconds
-        self.data_seconds += moment.data_seconds
-        if not self._training.world.leads:
-            return
-        self._pending.append(moment)
-        if self._view is not None:
+        """Counts; writes when it is time."""
+        self.pace.add(moment)
+        self._interval.add(moment)
+        if self._view is not None and self._training.world.leads:
             self._view.step(
                 moment.step,
                 loss=moment.update.loss,
@@ -72,40 +72,45 @@ class Logger:
                 data_wait=moment.data_seconds / moment.seconds,
                 lr=moment.update.lr,
             )
-        if len(self._pending) >= self._every or moment.progress.step == moment.progress.steps:
-            self._write()
+        if is_due(moment, self._every):
+            self._write(moment)
 
     def state(self) -> Json:
-        """Returns the totals so far."""
-        return {"images": self.images, "seconds": self.seconds, "data_seconds": self.data_seconds}
+        """Returns the sums so far, also of an interval that is not full."""
+        return {"pace": asdict(self.pace), "interval": asdict(self._interval)}
 
     def restore(self, state: Json) -> None:
-        """Takes the totals of the run before it was interrupted."""
-        self.images = state["images"]
-        self.seconds = state["seconds"]
-        self.data_seconds = state["data_seconds"]
+        """Takes the sums of the run before it was interrupted."""
+        self.pace = Pace(**state["pace"])
+        self._interval = Interval(**state["interval"])
 
-    def _write(self) -> None:
-        last, count = self._pending[-1], len(self._pending)
-        seconds = sum(each.seconds for each in self._pending)
-        parts = {
-            name: sum(each.update.parts[name] for each in self._pending) / count
-            for name in last.update.parts
-        }
-        self._log.append(
-            "step",
-            step=last.step,
-            epoch=last.epoch,
-            values={
-                "loss": sum(each.update.loss for each in self._pending) / count,
-                "parts": parts,
-                "lr": last.update.lr,
-                "images_per_s": sum(each.update.images for each in self._pending) / seconds,
-                "data_wait": sum(each.data_seconds for each in self._pending) / seconds,
-                "memory_mb": peak_memory_mb(self._training.device),
-            },
-        )
-        self._pending.clear()
+    def _write(self, moment: Moment) -> None:
+        interval, self._interval = self._interval, Interval()
+        if self._training.world.leads:
+            memory_mb = peak_memory_mb(self._training.device)
+            values = {**interval.means(), "lr": moment.update.lr, "memory_mb": memory_mb}
+            _tell(self._log, "step", moment, values)
+
+
+class Refusals:
+    """Writes an event for each file that could not be read, in the process that met it.
+
+    found: reasons by name; grows while batches are made.
+    """
+
+    def __init__(self, found: Mapping[str, str], log: EventLog, view: View | None) -> None:
+        self._found = found
+        self._log = log
+        self._view = view
+        self._told: set[str] = set()
+
+    def after_step(self, moment: Moment) -> None:
+        """Tells of what is new."""
+        for name in sorted(self._found.keys() - self._told):
+            self._told.add(name)
+            _tell(self._log, "refuse", moment, {"name": name, "reason": self._found[name]})
+            if self._view is not None:
+                self._view.message(f"{name} cannot be read, another image takes its place")
 
 
 class Selector:
@@ -140,20 +145,19 @@ class Selector:
 
     def after_step(self, moment: Moment) -> None:
         """Evaluates when it is time."""
-        is_last = moment.progress.step == moment.progress.steps
-        if moment.progress.step % self._every and not is_last:
+        if not is_due(moment, self._every):
             return
         figures = dict(self._evaluate())
         if not self._training.world.leads:
             return
-        values = {"split": "minival", "figures": figures}
-        self._log.append("evaluate", step=moment.step, epoch=moment.epoch, values=values)
+        _tell(self._log, "evaluate", moment, {"split": "minival", "figures": figures})
         if self._view is not None:
             self._view.evaluation(moment.step, split="minival", figures=figures)
         if self._is_kept(figures):
             self.best_step, self.best = moment.step, figures
             weights = self._training.deployable().state_dict()
             checkpoint.save(self._directory, tensors={"model": weights}, state=self.state())
+            _tell(self._log, "save", moment, {"kind": "best"})
 
     def state(self) -> Json:
         """Returns which step is kept, its figures, and the highest top1 seen."""
@@ -168,6 +172,11 @@ class Selector:
         self._highest = max(self._highest, figures["top1"])
         slack = standard_error(self._highest, figures["top1"], int(figures["n"]))
         return self._keep == "last" or figures["top1"] >= self._highest - slack
+
+
+def is_due(moment: Moment, every: int) -> bool:
+    """Returns whether this is an `every`-th update of the phase, or its last."""
+    return moment.progress.step % every == 0 or moment.progress.step == moment.progress.steps
 
 
 def standard_error(first: float, second: float, n: int) -> float:
@@ -189,13 +198,13 @@ class Saver:
         save: Callable[[int], None],
         interrupts: Interrupts,
         *,
-        directory: Path,
+        log: EventLog,
         world: World,
         seconds: float = 60.0,
     ) -> None:
         self._save = save
         self._interrupts = interrupts
-        self._directory = directory
+        self._log = log
         self._world = world
         self._seconds = seconds
         self._saved_at = time.monotonic()
@@ -204,13 +213,18 @@ class Saver:
         """Saves when it is time; all processes agree on stopping at the same step."""
         is_last = moment.progress.step == moment.progress.steps
         stops = self._world.any(self._interrupts.asked is not None)
-        is_due = time.monotonic() - self._saved_at >= self._seconds
-        if self._world.leads and (stops or is_due or is_last):
+        is_time = time.monotonic() - self._saved_at >= self._seconds
+        if self._world.leads and (stops or is_time or is_last):
             self._save(moment.progress.step)
             self._saved_at = time.monotonic()
+            _tell(self._log, "save", moment, {"kind": "last"})
         if stops:
             self._world.wait()
             raise Interrupted(
                 f"stopped by {self._interrupts.asked or 'a signal'} after step {moment.step}, "
-                f"saved; continue with `vertebra resume {self._directory}`"
+                f"saved; continue with `vertebra resume {self._log.path.parent}`"
             )
+
+
+def _tell(log: EventLog, event: str, moment: Moment, values: Mapping[str, Json]) -> None:
+    log.append(event, step=moment.step, epoch=moment.epoch, values=values)

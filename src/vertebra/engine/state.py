@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vertebra.engine.checkpoint import flatten_optimizer, restore_optimizer
 from vertebra.engine.loop import Training
+from vertebra.errors import CheckpointError
 from vertebra.records import Json
 
 
@@ -23,11 +24,21 @@ def collect(training: Training) -> tuple[dict[str, Mapping[str, Tensor]], Json]:
 
 
 def restore(training: Training, tensors: Mapping[str, Mapping[str, Tensor]], numbers: Json) -> None:
-    """Puts what `collect` returned into a training built from the same recipe."""
-    training.method.load_state_dict(tensors["method"])
-    restore_optimizer(training.optimizer, tensors["optimizer"], numbers)
-    if training.average is not None:
-        training.average.load_state_dict(tensors["average"])
+    """Puts what `collect` returned into a training built from the same recipe.
+
+    Raises:
+        CheckpointError: the state is that of another training.
+    """
+    try:
+        training.method.load_state_dict(tensors["method"])
+        restore_optimizer(training.optimizer, tensors["optimizer"], numbers)
+        if training.average is not None:
+            training.average.load_state_dict(tensors["average"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the saved state belongs to another model or method; resume with the recipe it was "
+            f"saved under ({error})"
+        ) from error
 
 
 def size_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:

@@ -1,6 +1,7 @@
 """A view that writes TensorBoard events and passes everything on to the view beside it."""
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ from vertebra.errors import MissingExtra
 
 
 class TensorBoardView:
-    """Writes loss, rate, speed and figures into `directory`; close it by leaving its block.
+    """Writes loss, rate, speed and figures into `directory` from `start` on, not before: a run
+    begins in an empty folder. Leave its block to close it.
 
     Raises:
         MissingExtra: TensorBoard is not installed.
@@ -24,11 +26,13 @@ class TensorBoardView:
             )
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(directory))
+        self._open = partial(SummaryWriter, str(directory))
+        self._writer: SummaryWriter | None = None
         self._beside = beside
 
     def start(self, total_steps: int, steps_per_epoch: float) -> None:
-        """Passes on."""
+        """Opens the file of events."""
+        self._writer = self._open()
         self._beside.start(total_steps, steps_per_epoch)
 
     def step(
@@ -36,14 +40,12 @@ class TensorBoardView:
     ) -> None:
         """Writes an update's values."""
         values = {"loss": loss, "lr": lr, "images_per_s": images_per_s, "data_wait": data_wait}
-        for name, value in values.items():
-            self._writer.add_scalar(f"train/{name}", value, step)
+        self._write("train", values, step)
         self._beside.step(step, loss=loss, images_per_s=images_per_s, data_wait=data_wait, lr=lr)
 
     def evaluation(self, step: int, *, split: str, figures: Mapping[str, float]) -> None:
         """Writes an evaluation's figures."""
-        for name, value in figures.items():
-            self._writer.add_scalar(f"{split}/{name}", value, step)
+        self._write(split, figures, step)
         self._beside.evaluation(step, split=split, figures=figures)
 
     def message(self, text: str) -> None:
@@ -59,4 +61,10 @@ class TensorBoardView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self, group: str, values: Mapping[str, float], step: int) -> None:
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", value, step)

@@ -3,7 +3,7 @@
 Source: Bag of Tricks for Image Classification (2019), section 5.2 (label smoothing); ResNet strikes
 back (2021), section 2.2 (binary cross-entropy). Smoothing is written with epsilon / K on every
 class, the form of torch; epsilon / (K - 1) on the wrong classes is the same with epsilon * (K - 1)
-/ K.
+/ K. Losses are computed in fp32 whatever the logits are in.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class CrossEntropy:
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """logits: [N, K]; targets: [N] or soft [N, K] -> mean over N, a scalar."""
-        return F.cross_entropy(logits, targets, label_smoothing=self.smoothing)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=self.smoothing)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ Differs: as in the released code and weights, the stem's max pool becomes a 3x3/
 where the text moves its stride into the next block.
 """
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -66,11 +65,6 @@ ROWS: tuple[Row, ...] = (
 """The published family, small to large; costs are counted from the layers."""
 
 
-def nearest_row(depth: int, image_size: int) -> Row:
-    """Returns the published row of the nearest depth, and of its rows the nearest image size."""
-    return min(ROWS, key=lambda row: (_gap(row.depth, depth), _gap(row.image_size, image_size)))
-
-
 def resnet_rs(depth: int, *, stochastic_depth: float = 0.0) -> ResNetSpec:
     """Returns ResNet-RS: form D, a convolution as the stem's pool, gates of a quarter.
 
@@ -88,10 +82,6 @@ def resnet_rs(depth: int, *, stochastic_depth: float = 0.0) -> ResNetSpec:
         stochastic_depth=stochastic_depth,
         stochastic_depth_rule="stage",
     )
-
-
-def _gap(one: int, other: int) -> float:
-    return abs(math.log(one / other))
 
 
 NAMED: Mapping[str, ResNetSpec] = {

@@ -11,6 +11,9 @@ from vertebra.recipes.deploy import Deployed
 from vertebra.recipes.judge import judge
 from vertebra.report.evaluation import Evaluation
 
+MOST_AT_ONCE = 64
+"""So many images go through a network to be named: the machine may be a small one."""
+
 
 class Answer(NamedTuple):
     """The most probable classes of an image, best first, each with its probability."""
@@ -29,6 +32,8 @@ def evaluate_split(
 ) -> Evaluation:
     """Returns how the run does on `split`, whose classes are matched to its own by name.
 
+    On the run's own device its figures come out as they were reported, to the last digit.
+
     Raises:
         DataError: the split has a class that the run does not know, or an unreadable file.
     """
@@ -36,7 +41,7 @@ def evaluate_split(
     return judge(
         deployed.model,
         known,
-        batches(deployed, known),
+        batches(deployed, known, batch_size=deployed.recipe.phases[-1].pass_size),
         name=name,
         device=deployed.device,
         execution=deployed.execution,
@@ -50,7 +55,8 @@ def predict(deployed: Deployed, split: Split, *, top: int = 5) -> Iterator[Answe
     Raises:
         DataError: a file cannot be read.
     """
-    for batch in batches(deployed, split):
+    batch_size = min(deployed.recipe.phases[-1].pass_size, MOST_AT_ONCE)
+    for batch in batches(deployed, split, batch_size=batch_size):
         with torch.inference_mode(), deployed.execution.autocast(deployed.device):
             logits = deployed.model(batch.images).float()
         best = logits.softmax(1).topk(min(top, len(deployed.classes)), dim=1)
@@ -60,12 +66,12 @@ def predict(deployed: Deployed, split: Split, *, top: int = 5) -> Iterator[Answe
             yield Answer(split.name(index), names, tuple(probabilities))
 
 
-def batches(deployed: Deployed, split: Split) -> EvaluationBatches:
+def batches(deployed: Deployed, split: Split, *, batch_size: int) -> EvaluationBatches:
     """Returns every image of the split once, as the run's model takes them."""
     return EvaluationBatches(
         split,
         preprocess=deployed.preprocess,
-        batch_size=min(deployed.recipe.selection.batch_size, 64),
+        batch_size=batch_size,
         workers=deployed.execution.worker_count(in_memory=split.in_memory or len(split) <= 64),
         device=deployed.device,
     )

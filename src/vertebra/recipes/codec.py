@@ -71,7 +71,7 @@ def _from_union(members: tuple[Any, ...], data: Json, path: str) -> Any:
         values = dict(cast(dict[str, Json], data))
         default = next(iter(kinds)) if len(kinds) == 1 else None
         name = values.pop("kind", default)
-        if name not in kinds:
+        if not isinstance(name, str) or name not in kinds:
             raise RecipeError(f"{path}.kind is {name!r}; {suggest(str(name), kinds)}")
         return _from_dict(kinds[name], values, path)
     if kinds:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from vertebra.data.images import Split
-from vertebra.duration import Duration, epochs
+from vertebra.duration import Duration, epochs, steps
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.vary import vary
@@ -44,7 +44,8 @@ def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) ->
     phase = recipe.phases[-1]
 
     def change(path: str, before: object, after: object, reason: str) -> None:
-        if path not in fixed and before != after:
+        is_fixed = any(path == each or path.startswith(f"{each}.") for each in fixed)
+        if before != after and not is_fixed:
             changes[path] = after
             notes.append(f"{path}: {before} -> {after}, {reason}")
 
@@ -54,12 +55,12 @@ def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) ->
            f"images are {side} px on their short side")  # fmt: skip
     images = len(materials.splits.train)
     batch = phase.data.batch_size
-    largest = 2 ** int(math.log2(max(8, images / SMALLEST_EPOCH)))
-    change("data.batch_size", batch, min(batch, largest), f"{images} images to learn from")
+    smaller = smaller_batch(batch, images, accumulate=phase.accumulate)
+    change("data.batch_size", batch, smaller, f"{images} images to learn from")
     batch = changes.get("data.batch_size", batch)
     lr = phase.optimizer.lr * batch / phase.data.batch_size
     change("optimizer.lr", phase.optimizer.lr, lr, "the rate moves with the batch")
-    warmup = shorter_warmup(phase.schedule.warmup, phase.length)
+    warmup = shorter_warmup(phase.schedule.warmup, phase.length, images / batch)
     change("schedule.warmup", str(phase.schedule.warmup), str(warmup), "a tenth of the run")
     return Fitted(vary(recipe, changes), tuple(notes))
 
@@ -74,11 +75,22 @@ def with_batch_size(recipe: Recipe, batch_size: int) -> Recipe:
     return vary(recipe, changes)
 
 
-def shorter_warmup(warmup: Duration, length: Duration) -> Duration:
-    """Returns the warm-up, but at most a tenth of the length, where both are in epochs."""
-    if warmup.unit == length.unit == "epochs" and warmup.value > length.value / 10:
-        return epochs(round(length.value / 10, 2))
-    return warmup
+def smaller_batch(batch_size: int, images: int, *, accumulate: int = 1) -> int:
+    """Returns the batch, or a smaller one that leaves an epoch of `images` enough updates.
+
+    It is a power of two times `accumulate`, at least 8.
+    """
+    largest = max(8, images / SMALLEST_EPOCH) / accumulate
+    return min(batch_size, accumulate * 2 ** max(0, int(math.log2(largest))))
+
+
+def shorter_warmup(warmup: Duration, length: Duration, steps_per_epoch: float) -> Duration:
+    """Returns the warm-up, but at most a tenth of the length, in the length's unit."""
+    if warmup.to_steps(steps_per_epoch) <= length.to_steps(steps_per_epoch) / 10:
+        return warmup
+    if length.unit == "steps":
+        return steps(int(length.value / 10))
+    return epochs(round(length.value / 10, 2))
 
 
 def typical_side(split: Split, *, sample: int = 64) -> int:

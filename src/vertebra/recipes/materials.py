@@ -118,7 +118,7 @@ def evaluation_batches(
     return EvaluationBatches(
         split,
         preprocess=phase.data.preprocess,
-        batch_size=recipe.selection.batch_size,
+        batch_size=max(1, phase.pass_size // world.size),
         workers=_workers(recipe, split, world),
         device=device,
         rank=world.rank,

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 from vertebra.contracts import Progress
@@ -42,21 +43,21 @@ def estimate(prepared: Prepared) -> Estimate:
         device=device,
         world=World(),
     )
+    training = replace(training, steps=max(2, training.steps))
     forward = parallel_and_compiled(training)
     stream = iter(training_batches(recipe, phase, materials, training))
     seconds = 0.0
     for step in range(2):
         began = time.perf_counter()
         with seeded(recipe.seed, "step", step, 0, device=device):
-            update(training, forward, stream, Progress(step, max(2, training.steps)))
+            update(training, forward, stream, Progress(step, training.steps))
         seconds = time.perf_counter() - began
-    steps = sum(prepared.steps(place) for place in range(len(recipe.phases)))
     return Estimate(
         parameters=prepared.cost.parameters,
         macs=prepared.cost.macs,
-        steps=steps,
+        steps=prepared.total_steps,
         seconds_per_step=seconds,
-        total_seconds=seconds * steps,
+        total_seconds=seconds * prepared.total_steps,
         peak_memory_mb=peak_memory_mb(device),
         checkpoint_mb=size_bytes(collect(training)[0]) / 2**20,
     )

@@ -1,6 +1,7 @@
 """A recipe made ready: its images found and divided, its model built, its cost counted; nothing
 trained yet."""
 
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,6 +24,27 @@ class Prepared(NamedTuple):
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the logits."""
         return self.materials[-1].classes
+
+    @property
+    def total_steps(self) -> int:
+        """The updates of all phases."""
+        return sum(map(self.steps, range(len(self.recipe.phases))))
+
+    @property
+    def epochs(self) -> float:
+        """The passes over the training images of all phases."""
+        places = range(len(self.recipe.phases))
+        return sum(self.steps(place) / self.steps_per_epoch(place) for place in places)
+
+    @property
+    def digest(self) -> str:
+        """What is another one when an image is added, removed, renamed, or has another class."""
+        digest = hashlib.blake2b(digest_size=8)
+        for each in self.materials:
+            for split in (each.splits.train, each.splits.minival, each.splits.report):
+                digest.update(split.names.digest())
+                digest.update(split.labels.tobytes())
+        return digest.hexdigest()
 
     def steps(self, place: int) -> int:
         """Returns the updates of phase number `place`."""
@@ -53,13 +75,13 @@ def prepare(
                 f"give every phase the same"
             )
     model = build_model(recipe, len(classes))
-    for phase in recipe.phases:
-        steps_per_epoch = len(materials[0].splits.train) / phase.data.batch_size
-        steps = phase.length.to_steps(steps_per_epoch)
-        phase.schedule.factor(Progress(0, steps), steps_per_epoch)  # refuses what cannot fit
     preprocess = recipe.phases[-1].data.preprocess
     cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
-    return Prepared(recipe, materials, model, cost)
+    prepared = Prepared(recipe, materials, model, cost)
+    for place, phase in enumerate(recipe.phases):
+        progress = Progress(0, prepared.steps(place))
+        phase.schedule.factor(progress, prepared.steps_per_epoch(place))  # refuses what cannot fit
+    return prepared
 
 
 def gather_all(

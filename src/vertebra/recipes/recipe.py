@@ -68,7 +68,14 @@ class Phase:
     clip_norm: float | None = None
     averaging: Averaging | None = None
 
+    @property
+    def pass_size(self) -> int:
+        """Images that pass through the network at once, in one process."""
+        return self.data.batch_size // self.accumulate
+
     def __post_init__(self) -> None:
+        if self.length.value == 0:
+            raise RecipeError(f"length={self.length}; give a duration above zero")
         if self.accumulate < 1 or self.data.batch_size % self.accumulate:
             raise RecipeError(
                 f"accumulate={self.accumulate} does not divide batch_size={self.data.batch_size}; "
@@ -88,14 +95,10 @@ class Selection:
 
     every: Duration = field(default=epochs(1))
     keep: Literal["best", "last"] = "best"
-    batch_size: int = 256
 
     def __post_init__(self) -> None:
-        if self.every.value <= 0 or self.batch_size < 1:
-            raise RecipeError(
-                f"selection every {self.every} in batches of {self.batch_size}; "
-                f"both must be above zero"
-            )
+        if self.every.value <= 0:
+            raise RecipeError(f"selection every {self.every}; give a duration above zero")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +135,7 @@ class Recipe:
                 f"phases give the model {sorted(channels)} channels; use one number in all of them"
             )
         for place, phase in enumerate(self.phases):
+            phase.data.augment.check(phase.data.preprocess)
             share = processes * phase.accumulate
             if phase.data.batch_size % share:
                 raise RecipeError(

@@ -1,27 +1,28 @@
 """Runs a recipe: trains, selects, reports, and leaves a run directory behind."""
 
-import time
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+import copy
+from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from vertebra.engine import checkpoint
+from vertebra.engine.clock import Clock
 from vertebra.engine.distributed import World, joined
 from vertebra.engine.environment import describe
 from vertebra.engine.interrupt import Interrupts
+from vertebra.engine.loop import Training
 from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.observers import View
+from vertebra.engine.pace import Pace
 from vertebra.errors import CheckpointError
 from vertebra.recipes.codec import from_data, to_data
 from vertebra.recipes.judge import judge
 from vertebra.recipes.materials import evaluation_batches
-from vertebra.recipes.phase_run import PhaseRun
+from vertebra.recipes.phase_run import PhaseRun, Session
 from vertebra.recipes.prepare import Prepared, prepare
 from vertebra.recipes.recipe import Recipe
 from vertebra.records import (
     EventLog,
+    Json,
     RunDirectory,
     RunRecord,
     read_events,
@@ -76,138 +77,140 @@ def resume(directory: Path, *, view: View | None = None) -> RunRecord | None:
     return _Run(prepare(recipe), place, view).go(saved, is_new=False)
 
 
-@dataclass
 class _Run:
     """One run while it goes on."""
 
-    prepared: Prepared
-    directory: RunDirectory
-    view: View | None
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    began: float = field(default_factory=time.perf_counter)
-    quarantined: dict[str, str] = field(default_factory=dict)
+    def __init__(self, prepared: Prepared, directory: RunDirectory, view: View | None) -> None:
+        self.prepared = prepared
+        self.directory = directory
+        self.view = view
+        self.clock = Clock()
 
     def go(self, saved: checkpoint.Checkpoint | None, *, is_new: bool) -> RunRecord | None:
         """Trains every phase that is not done, then reports."""
         recipe = self.prepared.recipe
-        kind = recipe.execution.resolve().type
-        with joined(kind) as world, Interrupts() as interrupts:
+        with joined(recipe.execution.resolve().type) as world, Interrupts() as interrupts:
             recipe.check(processes=world.size)
             device = recipe.execution.resolve(local_rank=world.local_rank)
-            if world.leads and is_new:
-                self._open(device, world)
-            elif world.leads:
-                self._reopen(saved, device, world)
-            world.wait()
-            return self._train(saved, interrupts, device, world)
+            view = self.view if world.leads else None
+            session = Session(self.directory, device, world, view, interrupts, self.clock)
+            if is_new:
+                self._open(session)
+            else:
+                self._reopen(saved, session)
+            phase = self._train(saved, session)
+            return self._report(phase) if world.leads else None
 
-    def _train(
-        self,
-        saved: checkpoint.Checkpoint | None,
-        interrupts: Interrupts,
-        device: torch.device,
-        world: World,
-    ) -> RunRecord | None:
-        first = int(saved.state["phase"]) if saved else 0
-        last = len(self.prepared.recipe.phases) - 1
-        if self.view is not None and world.leads:
-            total = sum(self.prepared.steps(place) for place in range(last + 1))
-            self.view.start(total, self.prepared.steps_per_epoch(last))
-        phase: PhaseRun | None = None
-        for place in range(first, last + 1):
-            phase = PhaseRun(
-                self.prepared,
-                place,
-                directory=self.directory,
-                device=device,
-                world=world,
-                view=self.view,
-            )
-            if saved is not None and place == first:
-                phase.restore(saved)
-            phase.train(interrupts)
-            if phase.batches is not None:
-                self.quarantined.update(phase.batches.quarantined)
-            # the next phase goes on with these weights
-            self.prepared.model.load_state_dict(phase.training.deployable().state_dict())
-        world.wait()
-        return self._report(phase) if phase is not None and world.leads else None
-
-    def _open(self, device: torch.device, world: World) -> None:
+    def _open(self, session: Session) -> None:
         """Writes what is known before training into a new directory."""
-        place, prepared = self.directory, self.prepared
-        if place.path.is_file() or (place.path.is_dir() and any(place.path.iterdir())):
-            raise CheckpointError(
-                f"{place.path} is not an empty folder; choose another one, or continue the run in "
-                f"it with `vertebra resume {place.path}`"
-            )
-        write_json(place.classes, prepared.classes)
-        write_json(place.preprocess, asdict(prepared.recipe.phases[-1].data.preprocess))
-        write_json(place.environment, describe(device, processes=world.size))
-        write_json(place.recipe, to_data(prepared.recipe))
+        place = self.directory.require_free()
+        session.world.wait()  # every process looks before the first one writes
+        if not session.world.leads:
+            return
+        write_json(place.classes, self.prepared.classes)
+        write_json(place.preprocess, asdict(self.prepared.recipe.phases[-1].data.preprocess))
+        write_json(place.environment, self._environment(session))
+        write_json(place.recipe, to_data(self.prepared.recipe))
 
-    def _reopen(
-        self, saved: checkpoint.Checkpoint | None, device: torch.device, world: World
-    ) -> None:
+    def _reopen(self, saved: checkpoint.Checkpoint | None, session: Session) -> None:
         """Notes in the log that the run goes on, and says what may make it another one."""
-        place = self.directory
+        place, prepared = self.directory, self.prepared
         classes = read_json(place.classes)
-        if classes != list(self.prepared.classes):
+        if classes != list(prepared.classes):
             raise CheckpointError(
                 f"the run knows the classes {classes}, the data now hold "
-                f"{list(self.prepared.classes)}; restore the data or train anew"
+                f"{list(prepared.classes)}; restore the data or train anew"
             )
-        step = int(saved.state["step"]) if saved else 0
-        if saved:
-            step += sum(self.prepared.steps(i) for i in range(int(saved.state["phase"])))
-        EventLog(place.metrics).append("resume", step=step, epoch=0.0, values={})
-        before, now = read_json(place.environment), describe(device, processes=world.size)
-        changed = [name for name in now if before.get(name) != now[name]]
-        if self.view is not None:
-            self.view.message(f"continues after step {step}")
-            for name in changed:
-                self.view.message(
-                    f"not bitwise the same run: {name} was {before.get(name)}, is {now[name]}"
+        if not session.world.leads:
+            return
+        phase, done = (int(saved.state["phase"]), int(saved.state["step"])) if saved else (0, 0)
+        step = done + sum(map(prepared.steps, range(phase)))
+        epoch = done / prepared.steps_per_epoch(phase)
+        EventLog(place.metrics).append("resume", step=step, epoch=epoch, values={})
+        if session.view is None:
+            return
+        session.view.message(f"continues after step {step}")
+        before = read_json(place.environment)
+        for name, now in self._environment(session).items():
+            if before.get(name) != now:
+                session.view.message(
+                    f"not bitwise the same run: {name} was {before.get(name)}, is {now}"
                 )
+
+    def _environment(self, session: Session) -> dict[str, Json]:
+        """Returns what has to stay as it is for a resumed run to be the same to the bit."""
+        described = describe(session.device, processes=session.world.size)
+        return {**described, "images": self.prepared.digest}
+
+    def _train(self, saved: checkpoint.Checkpoint | None, session: Session) -> PhaseRun:
+        """Trains the phases, each from the weights of the one before; returns the last one."""
+        prepared, first = self.prepared, int(saved.state["phase"]) if saved else 0
+        last = len(prepared.recipe.phases) - 1
+        if session.view is not None:
+            session.view.start(prepared.total_steps, prepared.steps_per_epoch(last))
+        phase = self._phase(first, session, before=None)
+        if saved is not None:
+            phase.restore(saved)
+        phase.train()
+        for place in range(first + 1, last + 1):
+            phase = self._phase(place, session, before=phase)
+            phase.train()
+        session.world.wait()
+        return phase
+
+    def _phase(self, place: int, session: Session, *, before: PhaseRun | None) -> PhaseRun:
+        # a copy: training changes more than weights, and `prepared` may serve another run
+        model = copy.deepcopy(self.prepared.model)
+        if before is None:
+            return PhaseRun(self.prepared, place, session, model=model, pace=Pace())
+        model.load_state_dict(before.training.deployable().state_dict())
+        return PhaseRun(self.prepared, place, session, model=model, pace=before.logger.pace)
 
     def _report(self, phase: PhaseRun) -> RunRecord:
         """Judges the selected weights on the split that nothing has seen, and writes the files."""
         place, prepared, training = self.directory, self.prepared, phase.training
         best = checkpoint.load(place.checkpoints / "best")
         training.deployable().load_state_dict(best.tensors["model"])
-        evaluation = self._judge(phase)
+        evaluation = self._judge(training)
         write_evaluation(place.evaluation, evaluation)
-        logger = phase.logger
+        pace = phase.logger.pace
+        refused = {str(event["name"]) for event in read_events(place.metrics, "refuse")}
+        seconds = self.clock.seconds
+        EventLog(place.metrics).append(
+            "finish",
+            step=prepared.total_steps,
+            epoch=training.steps / training.steps_per_epoch,
+            values={"seconds": seconds},
+        )
         record = RunRecord(
             name=prepared.recipe.name,
             recipe=to_data(prepared.recipe),
             environment=read_json(place.environment),
-            started=self.started,
-            train_seconds=logger.seconds,
-            total_seconds=time.perf_counter() - self.began,
-            steps=training.earlier_steps + training.steps,
-            epochs=training.steps / training.steps_per_epoch,
-            best_step=phase.selector.best_step,
+            started=self.clock.started,
+            train_seconds=pace.seconds,
+            total_seconds=seconds,
+            steps=prepared.total_steps,
+            epochs=prepared.epochs,
+            best_step=best.state["best_step"],
             reported_split=evaluation.split,
             figures=evaluation.figures,
-            selection=phase.selector.best,
+            selection=best.state["best"],
             parameters=prepared.cost.parameters,
             macs=prepared.cost.macs,
-            images_per_second=logger.images / logger.seconds,
-            data_wait_share=logger.data_seconds / logger.seconds,
+            images_per_second=pace.images_per_second,
+            data_wait_share=pace.data_wait_share,
             peak_memory_mb=peak_memory_mb(training.device),
             data=prepared.materials[-1].survey.account(),
             resumed_at=tuple(int(each["step"]) for each in read_events(place.metrics, "resume")),
-            quarantined=tuple(sorted(self.quarantined)),
+            quarantined=tuple(sorted(refused)),
         )
         write_table(place.metrics, place.table)
         write_record(place, record)
         write_report(place)
         return record
 
-    def _judge(self, phase: PhaseRun) -> Evaluation:
+    def _judge(self, training: Training) -> Evaluation:
         splits = self.prepared.materials[-1].splits
-        training = phase.training
         recipe = self.prepared.recipe
         batches = evaluation_batches(
             recipe, recipe.phases[-1], splits.report, device=training.device, world=World()

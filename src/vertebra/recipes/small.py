@@ -30,7 +30,7 @@ def small() -> Recipe:
         phases=(
             Phase(
                 data=Data(
-                    source="photos",
+                    source="PATH",
                     batch_size=64,
                     preprocess=Preprocess(image_size=128, interpolation="bilinear"),
                     augment=Augment(

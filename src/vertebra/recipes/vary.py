@@ -1,5 +1,6 @@
 """Recipes that differ: change one by path, and list the differences of two."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any, cast
@@ -16,16 +17,22 @@ def vary(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
     A path may start at the recipe ("model.width", "phases.0.length") or, when there is one phase
     only, at that phase ("optimizer.lr"). A value is a part (`SGD(lr=0.1)`), plain data ({"kind":
-    "AdamW", "lr": 0.001}) or the name of a kind with its defaults ("AdamW"). All changes are made
-    before the result is checked.
+    "AdamW", "lr": 0.001}) or the name of a kind with its defaults ("AdamW"), to which changes
+    inside it are added. All changes are made before the result is checked; their order is of no
+    importance.
 
     Raises:
         RecipeError: an unknown path (the nearest is offered) or a value that does not fit.
     """
+    full = {full_path(recipe, path): value for path, value in changes.items()}
     data = to_data(recipe)
-    for path, value in changes.items():
-        _put(data, full_path(recipe, path).split("."), to_data(value), path)
-    return from_data(Recipe, data)
+    for path, value in sorted(_gather_kinds(full).items()):  # a part before what is inside it
+        _put(data, path.split("."), to_data(value), recipe)
+    try:
+        return from_data(Recipe, data)
+    except RecipeError as error:
+        is_only = len(recipe.phases) == 1
+        raise RecipeError(str(error).replace("phases.0.", "") if is_only else str(error)) from error
 
 
 def full_path(recipe: Recipe, path: str) -> str:
@@ -74,22 +81,44 @@ def leaves(recipe: Recipe) -> dict[str, Json]:
     return {short_path(recipe, path): value for path, value in flat.items()}
 
 
-def _put(data: Json, keys: list[str], value: Json, path: str) -> None:
+def _gather_kinds(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the changes with {"optimizer": "AdamW", "optimizer.lr": 0.1} made one."""
+    gathered = dict(changes)
+    for path, value in changes.items():
+        inner = {each for each in changes if each.startswith(f"{path}.")}
+        if inner and isinstance(value, str):
+            fields = {each.removeprefix(f"{path}."): gathered.pop(each) for each in sorted(inner)}
+            gathered[path] = {"kind": value, **fields}
+    return gathered
+
+
+def _put(data: Json, keys: list[str], value: Json, recipe: Recipe) -> None:
+    path = short_path(recipe, ".".join(keys))
     for place, key in enumerate(keys):
-        is_last = place == len(keys) - 1
         if isinstance(data, list) and key.isdigit() and int(key) < len(cast(list[Json], data)):
             index: Any = int(key)
         elif isinstance(data, dict) and key in data:
             index = key
         elif isinstance(data, dict):
-            raise RecipeError(f"unknown key {path!r}; {suggest(key, cast(dict[str, Json], data))}")
+            raise RecipeError(f"unknown key {path!r}; {_nearest(recipe, keys, place, data)}")
         else:
-            above = ".".join(keys[:place])
+            above = short_path(recipe, ".".join(keys[:place]))
             raise RecipeError(f"{path!r} leads into {above}={data!r}; set {above} as a whole")
-        if is_last:
+        if place == len(keys) - 1:
             data[index] = value
         else:
             data = data[index]
+
+
+def _nearest(recipe: Recipe, keys: list[str], place: int, beside: dict[str, Json]) -> str:
+    """Returns a hint: a path that ends in the same key, else the nearest key at that place."""
+    same = [path for path in leaves(recipe) if path.split(".")[-1] == keys[-1]]
+    if same:
+        return f"did you mean {' or '.join(map(repr, same))}?"
+    known = [each for each in beside if each != "kind"]
+    if short_path(recipe, ".".join(keys)) == ".".join(keys[place:]):  # it may be one of the root
+        known += [field.name for field in dataclasses.fields(recipe)]
+    return suggest(keys[place], known)
 
 
 def _flatten(data: Json, path: str, flat: dict[str, Json]) -> None:

@@ -60,7 +60,8 @@ class TrainingProgress:
                 step, place=self._place(step), state=self._line(), left=self._eta.text()
             )
         elif self._clock() - self._said_at >= self._interval_s or step == self._eta.total:
-            self._say(f"{self._place(step)}  {self._loss}  {self._speed}  {self._eta.text()} left")
+            left = f"  {self._eta.text()} left" if step < self._eta.total else ""
+            self._say(f"{self._place(step)}  {self._loss}  {self._speed}{left}")
 
     def evaluation(self, step: int, *, split: str, figures: Mapping[str, float]) -> None:
         """Tells how an evaluation turned out."""

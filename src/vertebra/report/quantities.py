@@ -21,6 +21,12 @@ def count(number: float) -> str:
     return f"{number:,.0f}" if math.isfinite(number) else str(number)
 
 
+def number_of(number: float, thing: str) -> str:
+    """Returns 1 "step" as "1 step", 12345 as "12,345 steps", 2.02667 "epoch" as "2.027 epochs"."""
+    text = count(number) if number == int(number) else f"{number:.4g}"
+    return f"{text} {thing}{'' if number == 1 else 's'}"
+
+
 def amount(number: float) -> str:
     """Returns 11689512 as "11.69 M": four figures and a thousand-step suffix."""
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

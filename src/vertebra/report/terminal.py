@@ -17,7 +17,6 @@ from vertebra.records import Json, RunRecord
 from vertebra.report import quantities as say
 
 _MOST_CLASSES = 8
-_MOST_REFUSED = 5
 _PIPE_WIDTH = 160
 
 
@@ -25,7 +24,8 @@ _PIPE_WIDTH = 160
 class RunPlan:
     """What is about to run; what was not measured is None.
 
-    image_size: as text, "3 x 160 x 160"; step_seconds and memory_mb: measured on a few steps.
+    image_size: as text, "3 x 160 x 160"; step_seconds and memory_mb: measured on a few steps;
+    fitted: what was changed to suit the images, a sentence each.
     """
 
     recipe: str
@@ -41,6 +41,7 @@ class RunPlan:
     precision: str
     workers: int
     output: Path
+    fitted: Sequence[str] = ()
     step_seconds: float | None = None
     total_seconds: float | None = None
     memory_mb: float | None = None
@@ -56,19 +57,24 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 def found_table(
-    data: Mapping[str, Json], *, classes: Sequence[str], image_sizes: str | None = None
+    data: Mapping[str, Json],
+    *,
+    classes: Sequence[str],
+    used_as: str | None = None,
+    notes: Sequence[str] = (),
+    most_refused: int = 5,
 ) -> RenderableType:
     """Returns what each split found, used and refused, the classes, and the first refused files.
 
-    data: as in `RunRecord.data`; image_sizes: as text, "8 x 8" or "200 x 150 to 640 x 480".
+    data: as in `RunRecord.data`; used_as: how it is divided; notes: what is not used at all.
     """
     counts = _table("split", numbers=("found", "used", "refused"))
     for split, part in data.items():
         refused = len(part["refused"])
         shown = Text(say.count(refused), style="yellow" if refused else "")
         counts.add_row(_text(split), say.count(part["found"]), say.count(part["used"]), shown)
-    facts = _facts({"classes": _class_list(classes), "image sizes": image_sizes})
-    return Group(counts, Text(), facts, *_refused(data))
+    facts = {"classes": _class_list(classes), "used as": used_as, "not used": notes}
+    return Group(counts, Text(), _facts(facts), *_refused(data, most_refused))
 
 
 def run_plan(plan: RunPlan) -> RenderableType:
@@ -80,7 +86,7 @@ def run_plan(plan: RunPlan) -> RenderableType:
             "recipe": plan.recipe,
             "model": f"{plan.model}: {size}",
             "images": f"{plan.image_size}, {plan.batch_size} a batch",
-            "length": f"{plan.epochs:g} epochs, {say.count(plan.steps)} steps",
+            "length": f"{say.number_of(plan.epochs, 'epoch')}, {say.number_of(plan.steps, 'step')}",
             "optimizer": plan.optimizer,
             "device": f"{plan.device}, {plan.precision}, {plan.workers} data workers",
             "step time": None if seconds is None else f"{1000 * seconds:.4g} ms",
@@ -88,6 +94,7 @@ def run_plan(plan: RunPlan) -> RenderableType:
             "peak memory": None if plan.memory_mb is None else say.memory(plan.memory_mb),
             "checkpoint": None if plan.checkpoint_mb is None else say.memory(plan.checkpoint_mb),
             "output": str(plan.output),
+            "fitted": plan.fitted,
         }
     )
 
@@ -99,11 +106,8 @@ def final_table(record: RunRecord, *, directory: Path, images: int | None = None
     """
     split = record.reported_split
     n = images or int(record.data.get(split, {}).get("used", 0))
-    figures = say.figures(split, record.figures) | say.figures("selection", record.selection)
-    main = next(iter(record.figures), "")
-    if say.is_share(main) and n:
-        interval = f"95% interval {say.interval(record.figures[main], n)}"
-        figures[f"{split} {say.figure_name(main)}"] += f", {interval} ({say.count(n)} images)"
+    chosen_by = {name: record.selection[name] for name in [*record.selection][:1]}
+    figures = _figures(split, record.figures, n) | say.figures("selection", chosen_by)
     cost = {
         "chosen step": f"{say.count(record.best_step)} of {say.count(record.steps)}",
         "training": f"{say.duration(record.train_seconds)}, {say.rate(record.images_per_second)}",
@@ -112,9 +116,18 @@ def final_table(record: RunRecord, *, directory: Path, images: int | None = None
         "report": str(directory / "report.html"),
     }
     run = shlex.quote(str(directory))
-    commands = [f"vertebra evaluate {run}", f"vertebra predict {run} IMAGE"]
-    lines = [_text(f"  {command}", style="cyan") for command in commands]
-    return Group(_facts(figures | cost), Text("\nNext:"), *lines)
+    commands = next_commands(f"vertebra evaluate {run}", f"vertebra predict {run} IMAGE")
+    return Group(_facts(figures | cost), Text(), commands)
+
+
+def figures_table(split: str, figures: Mapping[str, float], *, images: int) -> RenderableType:
+    """Returns the figures of an evaluation, the first one with its 95% interval."""
+    return _facts(_figures(split, figures, images))
+
+
+def next_commands(*commands: str) -> RenderableType:
+    """Returns what to type next, a command a line."""
+    return Group(Text("Next:"), *(_text(f"  {command}", style="cyan") for command in commands))
 
 
 def compare_table(
@@ -138,6 +151,22 @@ def names_table(
     return table
 
 
+def _figures(split: str, figures: Mapping[str, float], images: int) -> dict[str, str]:
+    """Returns figures as text; leaves out a second accuracy of 1, as the top5 of 4 classes is."""
+    main = next(iter(figures), "")
+    told = {
+        name: value
+        for name, value in figures.items()
+        if name == main or not (say.is_share(name) and value == 1)
+    }
+    texts = say.figures(split, told)
+    if say.is_share(main) and images:
+        interval = f"95% interval {say.interval(figures[main], images)}"
+        shown = f"{split} {say.figure_name(main)}"
+        texts[shown] += f", {interval} ({say.count(images)} images)"
+    return texts
+
+
 def _text(text: str, style: str = "") -> Text:
     return Text(say.plain(text), style=style)
 
@@ -151,14 +180,15 @@ def _table(*columns: str, numbers: Sequence[str] = ()) -> Table:
     return table
 
 
-def _facts(values: Mapping[str, str | None]) -> Table:
-    """Returns names and values in two columns, without those that are None."""
+def _facts(values: Mapping[str, str | Sequence[str] | None]) -> Table:
+    """Returns names and values in two columns; a list takes a line each, None is left out."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        if value is not None:
-            table.add_row(_text(name), _text(value))
+        lines = [value] if isinstance(value, str) else value or ()
+        for place, line in enumerate(lines):
+            table.add_row(_text(name if place == 0 else ""), _text(line))
     return table
 
 
@@ -168,15 +198,19 @@ def _class_list(classes: Sequence[str]) -> str:
     return f"{len(classes)}: {shown}"
 
 
-def _refused(data: Mapping[str, Json]) -> list[Text]:
+def _refused(data: Mapping[str, Json], most: int) -> list[Text]:
     files = [(split, file) for split, part in data.items() for file in part["refused"]]
     lines = [
         _text(f"refused in {split}: {file['name']}: {file['reason']}", style="yellow")
-        for split, file in files[:_MOST_REFUSED]
+        for split, file in files[:most]
     ]
-    rest = len(files) - _MOST_REFUSED
+    rest = len(files) - most
     if rest > 0:
-        lines.append(_text(f"and {say.count(rest)} more refused", style="yellow"))
+        lines.append(
+            _text(
+                f"and {say.count(rest)} more refused; `vertebra check` lists them", style="yellow"
+            )
+        )
     return lines
 
 

@@ -1,0 +1,67 @@
+"""Small folders of drawn pictures, and recipes that train on them within a second."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vertebra.data.augment import Augment, Resize
+from vertebra.data.preprocess import Preprocess
+from vertebra.duration import epochs, steps
+from vertebra.engine.execution import Execution
+from vertebra.engine.optimizers import SGD
+from vertebra.engine.schedules import Cosine
+from vertebra.models.resnet import ResNetSpec
+from vertebra.recipes.recipe import Data, Phase, Recipe
+from vertebra.recipes.vary import vary
+
+SIZE = 16
+CLASSES = ("left", "middle", "right")
+SMALLEST = ResNetSpec(block="basic", blocks=(1, 1, 1, 1), width=0.125)
+
+
+def pixels(place: int, *, seed: int) -> NDArray[np.uint8]:
+    """Returns dark noise [S, S, 3] with a bright square at the left, in the middle or right."""
+    noise = np.random.default_rng(seed).integers(0, 128, (SIZE, SIZE, 3), dtype=np.uint8)
+    noise[5:11, place * 5 : place * 5 + 6] += 120
+    return noise
+
+
+def draw_album(root: Path, **counts: int) -> Path:
+    """Writes `counts` pictures of each class for each split: draw_album(root, train=8, test=4)."""
+    seed = 0
+    for split, count in counts.items():
+        for place, name in enumerate(CLASSES):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                seed += 1
+                Image.fromarray(pixels(place, seed=seed)).save(folder / f"{number}.png")
+    return root
+
+
+def tiny(source: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Returns two epochs of plain training on the folder, with changes as `vary` takes them."""
+    recipe = Recipe(
+        name="tiny",
+        source="drawn",
+        model=SMALLEST,
+        phases=(
+            Phase(
+                data=Data(
+                    source=str(source),
+                    preprocess=Preprocess(image_size=SIZE, crop_fraction=1.0),
+                    augment=Augment(crop=Resize(), flip=0.0),
+                    batch_size=12,
+                ),
+                optimizer=SGD(lr=0.1),
+                schedule=Cosine(warmup=steps(0)),
+                length=epochs(2),
+            ),
+        ),
+        execution=Execution(device="cpu", workers=0),
+    )
+    return vary(recipe, changes or {})

@@ -1,0 +1,105 @@
+"""Published settings brought down to few and small images, each change told."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.recipes.drawn import tiny
+
+from vertebra.duration import epochs, steps
+from vertebra.recipes.fit import fit, shorter_warmup, smaller_batch, typical_side, with_batch_size
+from vertebra.recipes.materials import Materials, gather
+from vertebra.recipes.shelf import load
+from vertebra.recipes.vary import differences, vary
+
+
+@pytest.fixture(scope="module")
+def materials(album) -> Materials:
+    """36 images of 16 px to train on."""
+    return gather(tiny(album).phases[0].data, seed=0)
+
+
+def test_a_large_recipe_is_brought_down_and_every_change_is_told(materials):
+    recipe, notes = fit(load("resnet-rs"), materials)
+    assert differences(load("resnet-rs"), recipe) == {
+        "data.preprocess.image_size": (160, 32),
+        "data.batch_size": (4096, 8),
+        "optimizer.lr": (1.6, 1.6 / 512),
+    }
+    assert notes == (
+        "data.preprocess.image_size: 160 -> 32, images are 16 px on their short side",
+        "data.batch_size: 4096 -> 8, 36 images to learn from",
+        "optimizer.lr: 1.6 -> 0.003125, the rate moves with the batch",
+    )
+
+
+def test_a_short_run_warms_up_for_a_tenth_of_it(materials):
+    recipe, notes = fit(vary(load("small"), {"length": "5 epochs"}), materials)
+    assert str(recipe.phases[0].schedule.warmup) == "0.5 epochs"
+    assert notes[-1] == "schedule.warmup: 4 epochs -> 0.5 epochs, a tenth of the run"
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    ["data.preprocess.image_size", "data.batch_size", "optimizer.lr", "schedule.warmup", "data"],
+)
+def test_what_the_caller_has_set_stays(materials, fixed):
+    start = vary(load("resnet-rs"), {"length": "20 epochs"})
+    recipe, notes = fit(start, materials, fixed={fixed})
+    assert not [path for path in differences(start, recipe) if path.startswith(fixed)]
+    assert not [note for note in notes if note.startswith(fixed)]
+
+
+def test_the_rate_stays_with_a_batch_that_stays(materials):
+    recipe, _ = fit(load("resnet-rs"), materials, fixed={"data.batch_size"})
+    assert recipe.phases[0].optimizer.lr == 1.6
+
+
+def test_a_recipe_that_suits_the_images_is_left_alone(materials):
+    start = vary(load("digits"), {"data.batch_size": 8, "data.preprocess.image_size": 24})
+    assert fit(start, materials) == (start, ())
+
+
+def test_several_phases_are_left_alone(materials):
+    two = replace(load("small"), phases=load("small").phases * 2)
+    assert fit(two, materials) == (two, ())
+
+
+@given(
+    st.integers(1, 2**13), st.integers(1, 10**7), st.sampled_from([1, 2, 3, 8, 64])
+)  # fmt: skip
+def test_a_smaller_batch_keeps_updates_and_can_be_accumulated(batch, images, accumulate):
+    batch *= accumulate
+    found = smaller_batch(batch, images, accumulate=accumulate)
+    assert found <= batch
+    assert found % accumulate == 0
+    if found < batch and found > max(8, accumulate):
+        assert images / found >= 16
+        assert images / (2 * found) < 16
+
+
+@pytest.mark.parametrize(
+    ("warmup", "length", "expected"),
+    [
+        (epochs(5), epochs(50), epochs(5)),
+        (epochs(5), epochs(20), epochs(2)),
+        (epochs(5), steps(100), steps(10)),
+        (steps(100), epochs(3), epochs(0.3)),
+        (steps(3), epochs(3), steps(3)),
+        (steps(0), steps(1), steps(0)),
+        (epochs(1), steps(5), steps(0)),
+    ],
+)
+def test_a_warmup_is_at_most_a_tenth_of_the_run_in_any_unit(warmup, length, expected):
+    assert shorter_warmup(warmup, length, 10.0) == expected
+
+
+def test_another_batch_moves_the_rate_of_every_phase_with_it():
+    recipe = load("small")
+    two = with_batch_size(replace(recipe, phases=recipe.phases * 2), 128)
+    assert [(each.data.batch_size, each.optimizer.lr) for each in two.phases] == [(128, 0.2)] * 2
+
+
+def test_the_typical_side_is_the_median_short_side(materials):
+    assert typical_side(materials.splits.train) == 16

@@ -1,0 +1,121 @@
+"""Every way to learn learns: where a bright square stands in noise, in a second, with a fixed seed.
+
+Each member of a recipe's unions is tried; one that is new need not be listed here unless its
+defaults do not suit thirty updates.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from tests.recipes.drawn import CLASSES, draw_album, tiny
+
+from vertebra.data.augment import Crop, PadCrop
+from vertebra.data.erase import Erase
+from vertebra.data.mixing import Mixing
+from vertebra.data.randaugment import RandAugment
+from vertebra.duration import steps
+from vertebra.engine.averaging import Averaging
+from vertebra.engine.optimizers import LARS, SGD, AdamW, OptimizerSpec
+from vertebra.engine.schedules import Cosine, ScheduleSpec
+from vertebra.methods.supervised import BinaryCrossEntropy, CrossEntropy, LossSpec
+from vertebra.recipes.materials import Materials, gather
+from vertebra.recipes.prepare import prepare
+from vertebra.recipes.recipe import MethodSpec, Recipe
+from vertebra.recipes.run import run
+
+SETTINGS: dict[type, dict[str, Any]] = {
+    SGD: {"lr": 0.05},
+    AdamW: {"lr": 0.01},
+    LARS: {"lr": 30.0},
+    Cosine: {"warmup": steps(4)},
+    PadCrop: {"padding": 1},  # the places are five pixels apart
+}
+CHANCE = 1 / len(CLASSES)
+
+
+def kinds(spec: Any) -> tuple[type, ...]:
+    """Returns the members of a union; a single class is a union of one."""
+    return get_args(spec) or (spec,)
+
+
+def named(name: str, spec: Any) -> list[Any]:
+    """Returns a test case for each member, with its settings here or its defaults."""
+    return [
+        pytest.param({name: kind(**SETTINGS.get(kind, {}))}, id=kind.__name__)
+        for kind in kinds(spec)
+    ]
+
+
+CASES = [
+    *named("method", MethodSpec),
+    *named("method.loss", LossSpec),
+    *named("data.augment.crop", Crop),
+    *named("optimizer", OptimizerSpec),
+    *named("schedule", ScheduleSpec),
+    pytest.param({"data.augment.mixing": Mixing(mixup=0.2)}, id="mixup"),
+    pytest.param({"data.augment.mixing": Mixing(cutmix=1.0, probability=0.5)}, id="cutmix"),
+    pytest.param({"data.augment.erase": Erase()}, id="erasing"),
+    pytest.param(
+        {"data.augment.rand_augment": RandAugment(count=1, magnitude=4, reference_px=224)},
+        id="randaugment",
+    ),
+    pytest.param({"averaging": Averaging(decay=0.9)}, id="average"),
+    pytest.param(
+        {"model.drop_block": 0.1, "model.stochastic_depth": 0.1, "dropout": 0.1}, id="dropping"
+    ),
+    pytest.param({"model.form": "D", "model.squeeze": 0.25, "model.stem_pool": "conv"}, id="rs"),
+    pytest.param({"accumulate": 2, "clip_norm": 1.0}, id="accumulated and clipped"),
+    pytest.param({"execution.precision": "bf16"}, id="bf16"),
+    pytest.param(
+        {
+            "method.loss": BinaryCrossEntropy(threshold=0.2),
+            "data.augment.mixing": Mixing(mixup=0.1, cutmix=1.0, probability=0.5),
+            "optimizer": AdamW(lr=0.01),
+        },
+        id="ResNet strikes back",
+    ),
+    pytest.param(
+        {
+            "method.loss": CrossEntropy(smoothing=0.1),
+            "schedule": Cosine(warmup=steps(4)),
+            "averaging": Averaging(decay=0.9),
+            "model.stochastic_depth": 0.1,
+            "dropout": 0.1,
+        },
+        id="ResNet-RS",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def materials(tmp_path_factory: pytest.TempPathFactory) -> Materials:
+    """48 images to train on and 60 to report on."""
+    album = draw_album(tmp_path_factory.mktemp("smoke") / "album", train=16, val=2, test=20)
+    return gather(tiny(album).phases[0].data, seed=0)
+
+
+@pytest.fixture(scope="module")
+def top1(materials, tmp_path_factory) -> Callable[[Recipe], float]:
+    """The share of images that a recipe gets right; members that are defaults share a run."""
+
+    @cache
+    def learn(recipe: Recipe) -> float:
+        prepared = prepare(recipe, materials=(materials,))
+        return run(recipe, tmp_path_factory.mktemp("run"), prepared=prepared).figures["top1"]
+
+    return learn
+
+
+@pytest.mark.parametrize("changes", CASES)
+def test_it_learns_where_the_square_is(top1, changes, monkeypatch):
+    monkeypatch.setattr("vertebra.recipes.run.write_report", lambda place: None)
+    plain = {
+        "optimizer": SGD(lr=0.05),
+        "data.batch_size": 24,
+        "length": "30 steps",
+        "selection.every": "30 steps",
+    }
+    assert top1(tiny(Path("drawn"), {**plain, **changes})) >= 0.8 > 2 * CHANCE
