@@ -32,6 +32,7 @@ Json: TypeAlias = Any
 class RunRecord:
     """What ran and what came out; one value that tables, plots and reports read.
 
+    model:     its name, or the nearest named one with what differs.
     figures:   on the split that is reported, touched once: {"top1": 0.985, "loss": 0.07}.
     selection: the same on the split that chose the checkpoint.
     data:      for each split {"found": n, "used": n, "refused": [{"name": ..., "reason": ...}]}.
@@ -57,6 +58,7 @@ class RunRecord:
     data: Mapping[str, Json]
     resumed_at: tuple[int, ...] = ()
     quarantined: tuple[str, ...] = ()
+    model: str = ""
 
 
 class RunDirectory:

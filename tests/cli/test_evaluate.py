@@ -54,7 +54,7 @@ def test_only_the_split_that_is_judged_is_read(trained, album, tmp_path):
     assert vertebra("evaluate", trained[0], tmp_path / "album", "--split=val").code == 0
     said = vertebra("evaluate", trained[0], tmp_path / "album", "--split=train")
     assert said.code == 2
-    assert "1 files cannot be read, the first is train/left/0.png" in said.err
+    assert "1 file cannot be read, the first is train/left/0.png" in said.err
 
 
 def test_unreadable_files_stop_unless_they_may_be_left_out(trained, album, tmp_path):
@@ -66,7 +66,7 @@ def test_unreadable_files_stop_unless_they_may_be_left_out(trained, album, tmp_p
     said = vertebra("evaluate", trained[0], tmp_path / "album", "--skip-unreadable")
     assert said.code == 0
     assert "(17 images)" in said.out
-    assert "left out 1 files" in said.err
+    assert "left out 1 file;" in said.err
 
 
 def test_a_run_finds_its_images_from_any_folder(album, tmp_path, monkeypatch):

@@ -29,16 +29,16 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     values: dict[str, object] = {}
     for line, code in blocks(page, "python"):
-        exec(compile("\n" * (line - 1) + code, str(page), "exec"), values)  # noqa: S102
+        exec(compile("\n" * (line - 1) + code, str(page), "exec"), values)
 
 
 COMMAND_LINES = [
     pytest.param(line, id=f"{name(page)}:{number + place}")
     for page in PAGES
-    for language in ("sh", "console")
+    for language, prompt in (("sh", ""), ("console", r"\$ "))
     for number, block in blocks(page, language)
     for place, line in enumerate(block.splitlines())
-    if re.match(r"(\$ )?(uv run |pip .* && uv run )?vertebra ", line)
+    if re.match(rf"{prompt}(uv run |pip .* && uv run )?vertebra ", line)
 ]
 
 

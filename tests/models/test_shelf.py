@@ -6,7 +6,7 @@ import pytest
 
 from vertebra.errors import NameLookupError
 from vertebra.models import resnet, resnet_rs
-from vertebra.models.shelf import SHELF, create_backbone, describe, find_spec, model_names
+from vertebra.models.shelf import SHELF, create_backbone, find_spec, model_names, title
 
 
 def test_the_shelf_and_the_named_specs_are_the_same():
@@ -30,9 +30,9 @@ def test_a_misspelt_name_gets_the_nearest():
 
 
 def test_a_spec_is_described_by_its_name_or_by_what_differs_from_the_nearest():
-    assert describe(find_spec("seresnet50")) == "seresnet50"
+    assert title(find_spec("seresnet50")) == "seresnet50"
     small = replace(resnet_rs.resnet_rs(26), width=0.5)
-    assert describe(small) == "resnetrs50 with blocks=(2, 2, 2, 2), width=0.5"
+    assert title(small) == "resnetrs26 with width=0.5"
 
 
 def test_the_shelf_is_read_without_torch():

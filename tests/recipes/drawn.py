@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vertebra.data.augment import Augment, Resize
+from vertebra.data.images import Source, Split
+from vertebra.data.names import Names
 from vertebra.data.preprocess import Preprocess
+from vertebra.data.readers import Arrays
+from vertebra.data.split import divide
+from vertebra.data.survey import survey
 from vertebra.duration import epochs, steps
 from vertebra.engine.execution import Execution
 from vertebra.engine.optimizers import SGD
 from vertebra.engine.schedules import Cosine
 from vertebra.models.resnet import ResNetSpec
+from vertebra.recipes.materials import Materials
 from vertebra.recipes.recipe import Data, Phase, Recipe
 from vertebra.recipes.vary import vary
 
@@ -41,6 +47,21 @@ def draw_album(root: Path, **counts: int) -> Path:
                 seed += 1
                 Image.fromarray(pixels(place, seed=seed)).save(folder / f"{number}.png")
     return root
+
+
+def in_memory(**counts: int) -> Materials:
+    """Returns such images without files, which saves reading them."""
+    splits: dict[str, Split] = {}
+    first = 0
+    for name, count in counts.items():
+        labels = np.repeat(np.arange(len(CLASSES)), count)
+        seeds = range(first, first + len(labels))
+        first = seeds.stop
+        drawn = [pixels(int(label), seed=each) for label, each in zip(labels, seeds, strict=True)]
+        names, rows = Names.of(f"{name}-{each}" for each in seeds), np.arange(len(labels))
+        splits[name] = Split(CLASSES, labels, names, rows, Arrays(np.stack(drawn)))
+    source = Source("drawn", "nowhere", CLASSES, splits)
+    return Materials(survey(source, channels=3), divide(source, seed=0))
 
 
 def tiny(source: Path, changes: Mapping[str, Any] | None = None) -> Recipe:

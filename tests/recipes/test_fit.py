@@ -24,11 +24,13 @@ def test_a_large_recipe_is_brought_down_and_every_change_is_told(materials):
     recipe, notes = fit(load("resnet-rs"), materials)
     assert differences(load("resnet-rs"), recipe) == {
         "data.preprocess.image_size": (160, 32),
+        "model.stem_pool": ("conv", None),
         "data.batch_size": (4096, 8),
         "optimizer.lr": (1.6, 1.6 / 512),
     }
     assert notes == (
         "data.preprocess.image_size: 160 -> 32, images are 16 px on their short side",
+        "model.stem_pool: conv -> None, at 32 px it would leave maps of 1 px",
         "data.batch_size: 4096 -> 8, 36 images to learn from",
         "optimizer.lr: 1.6 -> 0.003125, the rate moves with the batch",
     )

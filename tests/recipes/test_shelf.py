@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from vertebra.errors import NameLookupError, RecipeError
-from vertebra.models.shelf import describe
+from vertebra.models.shelf import title
 from vertebra.recipes.codec import from_data, to_data
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.shelf import RECIPES, find_recipe, load
@@ -39,7 +39,7 @@ def test_a_recipe_is_fit_to_run_on_one_process(named):
 def test_a_recipe_names_its_paper_and_its_model(named):
     _, recipe = named
     assert "(20" in recipe.source
-    assert describe(recipe.model).startswith("resnet")
+    assert title(recipe.model).startswith("resnet")
 
 
 def test_varying_every_value_to_what_it_is_changes_nothing(named):

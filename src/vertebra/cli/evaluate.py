@@ -110,15 +110,17 @@ def _readable(source: "Source", arguments: Arguments, deployed: "Deployed") -> "
     """Returns the source without the files that cannot be read, if they may be left out."""
     from vertebra.cli.reading import reading
     from vertebra.data.survey import survey
+    from vertebra.report.quantities import number_of
 
     with reading() as on_progress:
         found = survey(source, channels=deployed.preprocess.channels, on_progress=on_progress)
     refused = [one for each in found.examinations.values() for one in each.refused]
     if refused and not arguments.skip_unreadable:
         raise DataError(
-            f"{len(refused)} files cannot be read, the first is {refused[0].name} "
+            f"{number_of(len(refused), 'file')} cannot be read, the first is {refused[0].name} "
             f"({refused[0].reason}); mend them, or leave them out with --skip-unreadable"
         )
     if refused:
-        print(f"left out {len(refused)} files; `vertebra check` lists them", file=sys.stderr)
+        left_out = number_of(len(refused), "file")
+        print(f"left out {left_out}; `vertebra check` lists them", file=sys.stderr)
     return found.usable

@@ -42,6 +42,7 @@ class Arguments:
 def run(arguments: Arguments) -> int:
     """Predicts and prints; returns 2 where a file could not be read."""
     from vertebra.data.sources import loose
+    from vertebra.report.quantities import number_of
 
     if arguments.top < 1:
         raise RecipeError(f"top={arguments.top}; give the number of classes to name, at least 1")
@@ -50,7 +51,7 @@ def run(arguments: Arguments) -> int:
     _write(arguments, rows)
     unread = sum("error" in row for row in rows)
     if arguments.out is not None:
-        print(f"wrote {arguments.out}: {len(rows)} files", file=sys.stderr)
+        print(f"wrote {arguments.out}: {number_of(len(rows), 'file')}", file=sys.stderr)
     if unread:
         print(f"{unread} of {len(rows)} files could not be read; see their rows", file=sys.stderr)
     return 2 if unread else 0

@@ -85,6 +85,7 @@ def resnet_rs(depth: int, *, stochastic_depth: float = 0.0) -> ResNetSpec:
 
 
 NAMED: Mapping[str, ResNetSpec] = {
+    "resnetrs26": resnet_rs(26),
     "resnetrs50": resnet_rs(50),
     "resnetrs101": resnet_rs(101),
     "resnetrs152": resnet_rs(152),

@@ -65,6 +65,7 @@ SHELF: Mapping[str, Entry] = {
     "seresnet50": Entry(_SE, "50 layers, form B with channel gates"),
     "seresnet101": Entry(_SE, "101 layers, form B with channel gates"),
     "seresnet152": Entry(_SE, "152 layers, form B with channel gates"),
+    "resnetrs26": Entry(_RS, "26 layers, of the scaling experiments", 160),
     "resnetrs50": Entry(_RS, "50 layers, form D with channel gates", 160),
     "resnetrs101": Entry(_RS, "101 layers, form D with channel gates", 192),
     "resnetrs152": Entry(_RS, "152 layers, form D with channel gates", 256),
@@ -99,7 +100,7 @@ def create_backbone(name: str, *, in_channels: int = 3) -> "Backbone":
     return find_spec(name).build(in_channels)
 
 
-def describe(spec: BackboneSpec) -> str:
+def title(spec: BackboneSpec) -> str:
     """Returns the name of a spec; of one that has none, the nearest with what differs from it.
 
     As in "resnetrs50 with blocks=(2, 2, 2, 2), width=0.5".

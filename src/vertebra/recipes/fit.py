@@ -22,6 +22,10 @@ STRIDE = 32
 """Image sizes are multiples of it: the coarsest map of a network is that many times smaller."""
 
 
+SMALL_PX = 64
+"""Up to this size a network keeps maps twice as fine by leaving out the pool of its stem."""
+
+
 class Fitted(NamedTuple):
     """The recipe and a sentence for each change."""
 
@@ -53,6 +57,9 @@ def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) ->
     size = min(phase.data.preprocess.image_size, max(STRIDE, math.ceil(side / STRIDE) * STRIDE))
     change("data.preprocess.image_size", phase.data.preprocess.image_size, size,
            f"images are {side} px on their short side")  # fmt: skip
+    if changes and size <= SMALL_PX:
+        change("model.stem_pool", recipe.model.stem_pool, None,
+               f"at {size} px it would leave maps of {size // STRIDE} px")  # fmt: skip
     images = len(materials.splits.train)
     batch = phase.data.batch_size
     smaller = smaller_batch(batch, images, accumulate=phase.accumulate)

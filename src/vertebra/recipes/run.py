@@ -14,6 +14,7 @@ from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.observers import View
 from vertebra.engine.pace import Pace
 from vertebra.errors import CheckpointError
+from vertebra.models.shelf import title
 from vertebra.recipes.codec import from_data, to_data
 from vertebra.recipes.judge import judge
 from vertebra.recipes.materials import evaluation_batches
@@ -89,16 +90,18 @@ class _Run:
     def go(self, saved: checkpoint.Checkpoint | None, *, is_new: bool) -> RunRecord | None:
         """Trains every phase that is not done, then reports."""
         recipe = self.prepared.recipe
-        with joined(recipe.execution.resolve().type) as world, Interrupts() as interrupts:
-            recipe.check(processes=world.size)
-            device = recipe.execution.resolve(local_rank=world.local_rank)
-            view = self.view if world.leads else None
-            session = Session(self.directory, device, world, view, interrupts, self.clock)
-            if is_new:
-                self._open(session)
-            else:
-                self._reopen(saved, session)
-            phase = self._train(saved, session)
+        with Interrupts() as interrupts:
+            with joined(recipe.execution.resolve().type) as world:
+                recipe.check(processes=world.size)
+                device = recipe.execution.resolve(local_rank=world.local_rank)
+                view = self.view if world.leads else None
+                session = Session(self.directory, device, world, view, interrupts, self.clock)
+                if is_new:
+                    self._open(session)
+                else:
+                    self._reopen(saved, session)
+                phase = self._train(saved, session)
+            # after all have parted: the others need not wait for what one does alone
             return self._report(phase) if world.leads else None
 
     def _open(self, session: Session) -> None:
@@ -184,6 +187,7 @@ class _Run:
         )
         record = RunRecord(
             name=prepared.recipe.name,
+            model=title(prepared.recipe.model),
             recipe=to_data(prepared.recipe),
             environment=read_json(place.environment),
             started=self.clock.started,

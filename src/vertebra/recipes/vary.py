@@ -31,8 +31,7 @@ def vary(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     try:
         return from_data(Recipe, data)
     except RecipeError as error:
-        is_only = len(recipe.phases) == 1
-        raise RecipeError(str(error).replace("phases.0.", "") if is_only else str(error)) from error
+        raise RecipeError(_without_phase(recipe, str(error))) from error
 
 
 def full_path(recipe: Recipe, path: str) -> str:
@@ -79,6 +78,12 @@ def leaves(recipe: Recipe) -> dict[str, Json]:
     flat: dict[str, Json] = {}
     _flatten(to_data(recipe), "", flat)
     return {short_path(recipe, path): value for path, value in flat.items()}
+
+
+def _without_phase(recipe: Recipe, message: str) -> str:
+    if len(recipe.phases) > 1:
+        return message
+    return message.replace("phases.0.", "").removeprefix("phases.0: ")
 
 
 def _gather_kinds(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class Findings:
 
     @property
     def model(self) -> str:
-        """The name of the model in the recipe, else of its family."""
+        """The name of the model in the record, else of its family."""
+        if self.record is not None and self.record.model:
+            return self.record.model
         return (_label(_search(self.recipe, "model")) or "model").removesuffix("Spec")
 
     @property
