@@ -40,7 +40,7 @@ def test_a_prepared_recipe_knows_its_length(album):
     assert prepared.steps_per_epoch(0) == 3.0
     assert prepared.epochs == pytest.approx(2 + 4 / 3)
     assert prepared.classes == ("left", "middle", "right")
-    assert prepared.cost.parameters == sum(p.numel() for p in prepared.model.parameters())
+    assert prepared.cost.parameters == sum(p.numel() for p in prepared.new_model().parameters())
 
 
 def test_each_phase_counts_its_own_images(album, tmp_path):

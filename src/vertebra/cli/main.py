@@ -70,7 +70,7 @@ def overview() -> str:
         f"{rows}\n\n"
         "  --debug    show the traceback of an error\n"
         "  --version  print the version\n\n"
-        "start with:  vertebra train            handwritten digits, a minute and a half\n"
+        "start with:  vertebra train            handwritten digits, about a minute\n"
         "             vertebra train FOLDER     your own images, a folder a class"
     )
 

@@ -25,7 +25,10 @@ def digits() -> Recipe:
     return Recipe(
         name="digits",
         source="Revisiting ResNets (2021), section 4, made small",
-        expects=Expectation(),
+        expects=Expectation(
+            figure="98.8% top-1, mean of 3 seeds, digits' last third (measured 2026-11-22)",
+            cost="54 s of training on 2 CPU cores",
+        ),
         model=replace(resnet_rs(26), width=0.25),
         phases=(
             Phase(

@@ -1,6 +1,5 @@
 """What a run would take, measured on two updates of a copy; the run itself stays untouched."""
 
-import copy
 import time
 from dataclasses import replace
 from typing import NamedTuple
@@ -38,7 +37,7 @@ def estimate(prepared: Prepared) -> Estimate:
     training = build_training(
         recipe,
         phase,
-        copy.deepcopy(prepared.model),
+        prepared.new_model(),
         images=len(materials.splits.train),
         device=device,
         world=World(),

@@ -1,9 +1,10 @@
-"""A recipe made ready: its images found and divided, its model built, its cost counted; nothing
-trained yet."""
+"""A recipe made ready: its images found and divided, its cost counted; nothing trained yet."""
 
 import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
+
+import torch
 
 from vertebra.bench.account import Account, account
 from vertebra.contracts import Classifier, Progress
@@ -17,7 +18,6 @@ class Prepared(NamedTuple):
 
     recipe: Recipe
     materials: tuple[Materials, ...]
-    model: Classifier
     cost: Account
 
     @property
@@ -45,6 +45,10 @@ class Prepared(NamedTuple):
                 digest.update(split.names.digest())
                 digest.update(split.labels.tobytes())
         return digest.hexdigest()
+
+    def new_model(self) -> Classifier:
+        """Returns the model with the fresh weights that its seed draws."""
+        return build_model(self.recipe, len(self.classes))
 
     def steps(self, place: int) -> int:
         """Returns the updates of phase number `place`."""
@@ -74,10 +78,11 @@ def prepare(
                 f"phases have different classes, {list(classes)} and {list(each.classes)}; "
                 f"give every phase the same"
             )
-    model = build_model(recipe, len(classes))
+    with torch.device("meta"):  # shapes are enough to count with
+        model = build_model(recipe, len(classes))
     preprocess = recipe.phases[-1].data.preprocess
     cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
-    prepared = Prepared(recipe, materials, model, cost)
+    prepared = Prepared(recipe, materials, cost)
     for place, phase in enumerate(recipe.phases):
         progress = Progress(0, prepared.steps(place))
         phase.schedule.factor(progress, prepared.steps_per_epoch(place))  # refuses what cannot fit

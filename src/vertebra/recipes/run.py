@@ -1,6 +1,5 @@
 """Runs a recipe: trains, selects, reports, and leaves a run directory behind."""
 
-import copy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -162,8 +161,7 @@ class _Run:
         return phase
 
     def _phase(self, place: int, session: Session, *, before: PhaseRun | None) -> PhaseRun:
-        # a copy: training changes more than weights, and `prepared` may serve another run
-        model = copy.deepcopy(self.prepared.model)
+        model = self.prepared.new_model()
         if before is None:
             return PhaseRun(self.prepared, place, session, model=model, pace=Pace())
         model.load_state_dict(before.training.deployable().state_dict())
