@@ -113,12 +113,34 @@ def test_a_training_is_what_the_recipe_says(album):
     )
     assert (training.steps, training.steps_per_epoch, training.earlier_steps) == (6, 3.0, 7)
     assert (training.lr, training.accumulate, training.clip_norm) == (0.3, 3, 2.0)
-    assert (training.seed, training.world, training.schedule) == (4, world, Constant())
+    assert (training.world, training.schedule) == (world, Constant())
     trained = {id(p) for p in training.method.parameters()}
     grouped = [id(p) for group in training.optimizer.param_groups for p in group["params"]]
     assert len(grouped) == len(trained)
     assert set(grouped) == trained
     assert training.deployable() is training.average.module
+
+
+def test_the_first_phase_has_the_seed_of_the_recipe_and_a_later_one_another_order(album):
+    recipe = tiny(album, {"seed": 4})
+    phase, materials = recipe.phases[0], gather(tiny(album).phases[0].data, seed=0)
+
+    def order(earlier_steps: int) -> list[list[int]]:
+        training = build_training(
+            recipe,
+            phase,
+            build_model(recipe, 3),
+            images=36,
+            device=CPU,
+            world=World(),
+            earlier_steps=earlier_steps,
+        )
+        assert (training.seed == 4) == (earlier_steps == 0)
+        batches = training_batches(recipe, phase, materials, training)
+        return [batch.index.tolist() for batch in batches]
+
+    assert order(0) == order(0)
+    assert order(0) != order(7)
 
 
 def test_batches_are_those_of_the_recipe(album):

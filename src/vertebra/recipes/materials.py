@@ -17,7 +17,7 @@ from vertebra.engine.distributed import World
 from vertebra.engine.loop import Training
 from vertebra.layers.linear_head import LinearHead
 from vertebra.recipes.recipe import Data, Phase, Recipe
-from vertebra.seeding import seeded
+from vertebra.seeding import seed_of, seeded
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def build_training(
         clip_norm=phase.clip_norm,
         average=phase.averaging.build(method.deployable()) if phase.averaging else None,
         world=world,
-        seed=recipe.seed,
+        # a later phase has an order of images and draws of its own
+        seed=seed_of(recipe.seed, "after", earlier_steps) if earlier_steps else recipe.seed,
         earlier_steps=earlier_steps,
     )
 
@@ -100,7 +101,7 @@ def training_batches(
         preprocess=phase.data.preprocess,
         augment=phase.data.augment,
         batch_size=phase.data.batch_size,
-        seed=recipe.seed,
+        seed=training.seed,
         steps=training.steps,
         start_step=start,
         accumulate=phase.accumulate,
