@@ -39,7 +39,7 @@ def test_a_large_recipe_is_brought_down_and_every_change_is_told(materials):
 def test_a_short_run_warms_up_for_a_tenth_of_it(materials):
     recipe, notes = fit(vary(load("small"), {"length": "5 epochs"}), materials)
     assert str(recipe.phases[0].schedule.warmup) == "0.5 epochs"
-    assert notes[-1] == "schedule.warmup: 4 epochs -> 0.5 epochs, a tenth of the run"
+    assert notes[-1] == "schedule.warmup: 3 epochs -> 0.5 epochs, a tenth of the run"
 
 
 @pytest.mark.parametrize(
