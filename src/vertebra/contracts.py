@@ -7,6 +7,7 @@ Metric(outputs, Batch) is how it is judged.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, TypeVar
 
@@ -74,6 +75,17 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> Encoding:
         """images: [N, in_channels, H, W] -> Encoding, in training and evaluation alike."""
 
+    def levels(self) -> tuple[nn.Module, ...]:
+        """Returns the parts from image to vector, which share no parameter and leave none out.
+
+        Freezing and layer-wise learning rates count in them.
+        """
+        return tuple(self.children())
+
+    def fused(self) -> Self:
+        """Returns a copy for inference, see `fused`."""
+        return fused(self)
+
 
 class Classifier(nn.Module):
     """A backbone and a head on its pooled vector: images [N, C, H, W] -> logits [N, K]."""
@@ -86,6 +98,38 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """images: [N, C, H, W] -> logits [N, K]."""
         return self.head(self.backbone(images).vector)
+
+    def fused(self) -> Self:
+        """Returns a copy for inference, see `fused`."""
+        return fused(self)
+
+
+class Foldable(nn.Module, ABC):
+    """A part that evaluation can do with fewer operations, such as a convolution and its norm."""
+
+    @abstractmethod
+    def folded(self) -> nn.Module:
+        """Returns what gives the same in evaluation; it may share tensors with this part."""
+
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def fused(model: AnyModule) -> AnyModule:
+    """Returns a copy in evaluation mode in which each part that can be folded is.
+
+    It gives the same up to rounding, is not meant to be trained, and leaves `model` as it is.
+    """
+    copy = deepcopy(model).eval()
+    _fold_within(copy)
+    return copy
+
+
+def _fold_within(module: nn.Module) -> None:
+    for name, child in list(module.named_children()):
+        _fold_within(child)  # the inner parts first: an outer one may build on what they became
+        if isinstance(child, Foldable):
+            setattr(module, name, child.folded())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 8
 NAMELESS = {"utils", "util", "common", "misc", "base", "helpers"}
 UNSAFE_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "yaml.load", "eval", "exec", "builtins.eval"}
-NO_PAPER = {"__init__", "shelf", "shell", "weights"}
+NO_PAPER = {
+    "__init__",
+    "classifier",
+    "names",
+    "ranges",
+    "residual_names",
+    "shelf",
+    "shell",
+    "specs",
+    "weights",
+}
 
 
 def is_public(name: str) -> bool:

@@ -22,7 +22,7 @@ def test_a_shelf_is_spelt_out_under_plain_names(source, folder):
     names = entries(shelf.tree)
     assert names, f"{shelf.name} spells out no dictionary"
     assert len(names) == len(set(names))
-    assert [name for name in names if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)] == []
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name)] == []
 
 
 @pytest.mark.parametrize("folder", SHELVES)

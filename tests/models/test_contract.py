@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from tests.models.drawn import randomise
 
 from vertebra.contracts import Backbone, Encoding
-from vertebra.models.resnet import ResNetSpec
-from vertebra.models.shelf import SHELF, create_backbone, find_spec
+from vertebra.models.shelf import SHELF, BackboneSpec, create_backbone, find_spec
+from vertebra.models.shell import ResidualNet
 
 every_model = pytest.mark.parametrize("name", SHELF)
 SIZES = [(1, 1), (33, 33), (64, 50), (161, 97)]
 
 
 @cache
-def shrunk(name: str) -> ResNetSpec:
+def shrunk(name: str) -> BackboneSpec:
     """Returns the spec with few channels and blocks; its parts stay what they are."""
     return replace(find_spec(name), width=0.125, depth=0.1)
 
@@ -31,11 +31,13 @@ def drawn(name: str, in_channels: int = 3) -> Backbone:
 def assert_keeps_its_promise(net: Backbone, encoding: Encoding, images: torch.Tensor) -> None:
     samples, _, height, width = images.shape
     assert encoding.vector.shape == (samples, net.width)
-    assert [spec.name for spec in net.maps] == ["stage1", "stage2", "stage3", "stage4"]
+    assert [spec.name for spec in net.maps] == [f"stage{i + 1}" for i in range(len(net.maps))]
+    assert [spec.stride for spec in net.maps] == sorted(spec.stride for spec in net.maps)
     for spec, found in zip(net.maps, encoding.maps, strict=True):
         size = (-(-height // spec.stride), -(-width // spec.stride))
         assert found.shape == (samples, spec.channels, *size)
-    torch.testing.assert_close(encoding.vector, encoding.maps[-1].mean((2, 3)))
+    if isinstance(net, ResidualNet):
+        torch.testing.assert_close(encoding.vector, encoding.maps[-1].mean((2, 3)))
 
 
 @every_model
@@ -86,6 +88,24 @@ def test_gradients_reach_every_parameter(name):
     assert unreached == []
 
 
+@every_model
+def test_levels_share_no_parameter_and_leave_none_out(name):
+    net = shrunk(name).build()
+    parts = [id(parameter) for level in net.levels() for parameter in level.parameters()]
+    assert sorted(parts) == sorted(map(id, net.parameters()))
+    assert len(net.levels()) >= 4
+
+
+@every_model
+def test_the_form_for_inference_gives_the_same(name):
+    net = drawn(name)
+    images = torch.randn(2, 3, 64, 50)
+    with torch.no_grad():
+        found, wanted = net.fused()(images), net.eval()(images)
+    for mine, other in zip((*found.maps, found.vector), (*wanted.maps, wanted.vector), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.slow
 @every_model
 def test_the_whole_network_keeps_its_promise(name):
@@ -95,11 +115,25 @@ def test_the_whole_network_keeps_its_promise(name):
         assert_keeps_its_promise(net, net(images), images)
 
 
+SMALLEST = ["resnet18", "resnext50_32x4d", "resnetrs50"]
+"""The smallest model of each kind of network."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "resnetrs200"])
+@pytest.mark.parametrize("name", SMALLEST)
 def test_compiling_changes_nothing_and_breaks_no_graph(name):
     net = drawn(name).eval()
-    images = torch.randn(2, 3, 40, 40)
+    images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         compiled = torch.compile(net, fullgraph=True)(images)
         torch.testing.assert_close(compiled.vector, net(images).vector, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_exported_program_gives_the_same(name):
+    net = drawn(name).eval()
+    images = torch.randn(2, 3, 64, 64)
+    program = torch.export.export(net, (images,))
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(images).vector, net(images).vector)

@@ -11,7 +11,8 @@ from vertebra.errors import RecipeError
 from vertebra.layers.drop_block import DropBlock
 from vertebra.layers.linear_head import LinearHead
 from vertebra.layers.stochastic_depth import StochasticDepth
-from vertebra.models.resnet import NAMED, Bottleneck, ResNetSpec
+from vertebra.models.residual_blocks import Bottleneck
+from vertebra.models.resnet import NAMED, ResNetSpec
 from vertebra.models.shell import ResidualBlock
 
 FIGURES = {
@@ -24,6 +25,10 @@ FIGURES = {
     "seresnet50": (28_088_024, 4.09),
     "seresnet101": (49_326_872, 7.81),
     "seresnet152": (66_821_848, 11.52),
+    "resnext50_32x4d": (25_028_904, 4.23),
+    "resnext101_32x4d": (44_177_704, 7.97),
+    "seresnext50_32x4d": (27_559_896, 4.23),
+    "seresnext101_32x4d": (48_955_416, 7.98),
 }
 SMALL = ResNetSpec(width=0.125, depth=0.3)
 
@@ -119,7 +124,7 @@ def test_drop_block_stands_in_the_last_two_stages():
     found = {
         name: (m.size, m.gamma_scale) for name, m in net.named_modules() if isinstance(m, DropBlock)
     }
-    assert found == {"stages.2.0.drop_block": (5, 0.25), "stages.3.0.drop_block": (3, 1.0)}
+    assert found == {"stages.2.0.spatial.act.0": (5, 0.25), "stages.3.0.spatial.act.0": (3, 1.0)}
 
 
 def test_evaluation_is_blind_to_what_is_dropped():
@@ -159,6 +164,8 @@ def test_the_block_strides_where_its_form_says():
         ({"width": 0.0}, "width=0.0; give a finite factor"),
         ({"depth": float("inf")}, "depth=inf; give a finite factor"),
         ({"squeeze": 0.0}, "None for none"),
+        ({"groups": 0}, "groups=0; give a whole number"),
+        ({"block": "basic", "groups": 32}, "only a bottleneck has groups"),
         ({"stochastic_depth": 1.0}, "stochastic_depth=1.0; give a rate"),
         ({"drop_block": -0.1}, "drop_block=-0.1; give a rate"),
     ],

@@ -16,9 +16,18 @@ from vertebra.models.shelf import SHELF, create_backbone
 from vertebra.models.weights import load_timm, load_torchvision
 
 SIZES = [(64, 64), (97, 75)]
-FAST = {"resnet18", "resnet50", "resnet50d", "seresnet50", "resnetrs50"}
+FAST = {"resnet18", "resnet50", "resnet50d", "seresnet50", "resnetrs50", "resnext50_32x4d"}
 OURS_ALONE = {"resnet50a", "resnet101a", "resnet152a"}
-TORCHVISION = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+TORCHVISION = [
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+]
 
 
 def fast_or_slow(names):

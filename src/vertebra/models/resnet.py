@@ -3,7 +3,8 @@
 Source: Deep Residual Learning for Image Recognition (2015), table 1 and figure 5 (form A).
 Source: Bag of Tricks for Image Classification (2019), section 4 and figure 2 (forms B, C, D).
 Source: Squeeze-and-Excitation Networks (2018), figure 3 (where the gate stands).
-Differs: D averages over the cells that exist where a map's side is odd; `stem_pool=None` is ours.
+Source: Aggregated Residual Transformations for Deep Neural Networks (2017), figure 3c (groups).
+Differs: `stem_pool=None` is ours.
 
 form  stem               branch of a halving bottleneck    shortcut of a halving block
 A     7x7/2              1x1/2  3x3    1x1                 1x1/2
@@ -12,13 +13,11 @@ C     3x3/2  3x3  3x3    1x1    3x3/2  1x1                 1x1/2
 D     3x3/2  3x3  3x3    1x1    3x3/2  1x1                 2x2/2 average, 1x1
 """
 
-import math
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
-from torch import Tensor, nn
+from torch import nn
 
 from vertebra.contracts import Backbone
 from vertebra.errors import RecipeError
@@ -27,11 +26,29 @@ from vertebra.layers.drop_block import DropBlock
 from vertebra.layers.rounding import round_channels
 from vertebra.layers.squeeze_excite import SqueezeExcite
 from vertebra.layers.stochastic_depth import StochasticDepth
+from vertebra.models.ranges import (
+    require_count,
+    require_factor,
+    require_one_of,
+    require_rate,
+    scaled_depth,
+)
+from vertebra.models.residual_blocks import (
+    BasicBlock,
+    Bottleneck,
+    Branch,
+    StemPool,
+    averaged_shortcut,
+    deep_stem,
+    plain_stem,
+    relu,
+    stem_end,
+    strided_shortcut,
+)
 from vertebra.models.shell import Place, ResidualBlock, ResidualNet, Stem, initialise
 
 BlockKind = Literal["basic", "bottleneck"]
 Form = Literal["A", "B", "C", "D"]
-StemPool = Literal["max", "conv"]
 DepthRule = Literal["linear", "stage"]
 
 STAGE_CHANNELS = (64, 128, 256, 512)
@@ -42,80 +59,17 @@ DROP_BLOCKS: Mapping[int, tuple[int, float]] = {2: (5, 0.25), 3: (3, 1.0)}
 """Stage -> (size, gamma_scale) of its DropBlock; earlier stages have none."""
 
 
-class BranchParts(NamedTuple):
-    """What a block is given: its shortcut, and what acts on its branch.
-
-    gate:             after the last norm.
-    drop_block:       after the norm of the 3x3 convolution that may stride.
-    stochastic_depth: just before the branch meets the shortcut.
-    """
-
-    shortcut: nn.Module
-    gate: nn.Module
-    drop_block: nn.Module
-    stochastic_depth: nn.Module
-
-
-class BasicBlock(ResidualBlock):
-    """Two 3x3 convolutions; the first one strides."""
-
-    def __init__(self, in_channels: int, channels: int, *, stride: int, parts: BranchParts) -> None:
-        super().__init__()
-        self.out_channels = channels
-        self.first = ConvNorm(in_channels, channels, kernel=3, stride=stride)
-        self.second = ConvNorm(channels, channels, kernel=3)
-        self.shortcut, self.gate, self.drop_block, self.stochastic_depth = parts
-        self.act = _relu()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [N, in_channels, H, W] -> [N, channels, ceil(H / stride), ceil(W / stride)]."""
-        branch = self.act(self.drop_block(self.first(x)))
-        branch = self.stochastic_depth(self.gate(self.second(branch)))
-        branch += self.shortcut(x)
-        return self.act(branch)
-
-    def last_norm(self) -> nn.BatchNorm2d:
-        """Returns the norm of the second convolution."""
-        return self.second.norm
-
-
-class Bottleneck(ResidualBlock):
-    """A 1x1, a 3x3 and a 1x1 convolution to four times as many channels.
-
-    strides: of the first two.
-    """
-
-    def __init__(
-        self, in_channels: int, channels: int, *, strides: tuple[int, int], parts: BranchParts
-    ) -> None:
-        super().__init__()
-        self.out_channels = channels * EXPANSION["bottleneck"]
-        self.reduce = ConvNorm(in_channels, channels, stride=strides[0], act=_relu())
-        self.spatial = ConvNorm(channels, channels, kernel=3, stride=strides[1])
-        self.expand = ConvNorm(channels, self.out_channels)
-        self.shortcut, self.gate, self.drop_block, self.stochastic_depth = parts
-        self.act = _relu()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [N, in_channels, H, W] -> [N, 4 channels, ceil(H / stride), ceil(W / stride)]."""
-        branch = self.act(self.drop_block(self.spatial(self.reduce(x))))
-        branch = self.stochastic_depth(self.gate(self.expand(branch)))
-        branch += self.shortcut(x)
-        return self.act(branch)
-
-    def last_norm(self) -> nn.BatchNorm2d:
-        """Returns the norm of the last convolution."""
-        return self.expand.norm
-
-
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
     """A residual network as a value.
 
     blocks:                number of blocks in each stage, before `depth` multiplies it.
     form:                  where the strides are, see above; A and B of basic blocks agree.
+    stem_channels:         of the stem's output, before `width` multiplies them.
     stem_pool:             what ends the stem: a 3x3/2 max pool, a 3x3/2 convolution (ResNet-RS), or
                            None, which leaves maps twice as fine, for small images.
+    groups, group_width:   of a bottleneck's 3x3 convolution; the first stage has `groups` groups of
+                           `group_width` channels, each later one groups twice as wide.
     squeeze:               inner width of squeeze-and-excitation as a share of a block's output, in
                            (0, 1], rounded to the nearest multiple of 8; None has no gate.
     width, depth:          multiply the channels (rounded to multiples of 8) and `blocks` (to whole
@@ -130,7 +84,10 @@ class ResNetSpec:
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
     block: BlockKind = "bottleneck"
     form: Form = "B"
+    stem_channels: int = 64
     stem_pool: StemPool | None = "max"
+    groups: int = 1
+    group_width: int = 64
     squeeze: float | None = None
     width: float = 1.0
     depth: float = 1.0
@@ -140,21 +97,24 @@ class ResNetSpec:
     zero_init_last: bool = True
 
     def __post_init__(self) -> None:
-        _require_one_of("block", self.block, get_args(BlockKind))
-        _require_one_of("form", self.form, get_args(Form))
-        _require_one_of("stem_pool", self.stem_pool, (*get_args(StemPool), None))
-        _require_one_of("stochastic_depth_rule", self.stochastic_depth_rule, get_args(DepthRule))
+        require_one_of("block", self.block, get_args(BlockKind))
+        require_one_of("form", self.form, get_args(Form))
+        require_one_of("stem_pool", self.stem_pool, (*get_args(StemPool), None))
+        require_one_of("stochastic_depth_rule", self.stochastic_depth_rule, get_args(DepthRule))
+        require_count("stem_channels", self.stem_channels)
+        require_count("groups", self.groups)
+        require_count("group_width", self.group_width)
+        require_factor("width", self.width)
+        require_factor("depth", self.depth)
+        require_rate("stochastic_depth", self.stochastic_depth)
+        require_rate("drop_block", self.drop_block)
         if len(self.blocks) != len(STAGE_CHANNELS) or min(self.blocks) < 1:
             raise RecipeError(f"blocks={self.blocks}; give four whole numbers, each at least 1")
-        for name, factor in (("width", self.width), ("depth", self.depth)):
-            if not (math.isfinite(factor) and factor > 0):
-                raise RecipeError(f"{name}={factor}; give a finite factor above 0, such as 0.5")
-        for name, rate in (
-            ("stochastic_depth", self.stochastic_depth),
-            ("drop_block", self.drop_block),
-        ):
-            if not 0 <= rate < 1:
-                raise RecipeError(f"{name}={rate}; give a rate in [0, 1), where 0 is none")
+        if self.block == "basic" and (self.groups, self.group_width) != (1, 64):
+            raise RecipeError(
+                f"groups={self.groups}, group_width={self.group_width} with block='basic'; "
+                "only a bottleneck has groups"
+            )
         if self.squeeze is not None and not 0 < self.squeeze <= 1:
             raise RecipeError(f"squeeze={self.squeeze}; give a share in (0, 1], or None for none")
 
@@ -164,97 +124,72 @@ class ResNetSpec:
         Raises:
             RecipeError: `in_channels` is not positive.
         """
-        if in_channels < 1:
-            raise RecipeError(f"in_channels={in_channels}; images have at least one channel")
-        channels = [round_channels(inner * self.width) for inner in STAGE_CHANNELS]
+        require_count("in_channels", in_channels)
         net = ResidualNet(
-            self._stem(in_channels, channels[0]),
+            self._stem(in_channels),
             self._block,
-            blocks=[max(1, int(count * self.depth + 0.5)) for count in self.blocks],
-            channels=channels,
+            blocks=[scaled_depth(count, self.depth) for count in self.blocks],
+            channels=[round_channels(channels * self.width) for channels in STAGE_CHANNELS],
             in_channels=in_channels,
         )
         initialise(net, zero_init_last=self.zero_init_last)
         return net
 
-    def _stem(self, in_channels: int, channels: int) -> Stem:
+    def _stem(self, in_channels: int) -> Stem:
+        channels = round_channels(self.stem_channels * self.width)
         deep = self.form in ("C", "D")
         parts = deep_stem(in_channels, channels) if deep else plain_stem(in_channels, channels)
-        if self.stem_pool == "max":
-            parts["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
-        elif self.stem_pool == "conv":
-            parts["pool"] = ConvNorm(channels, channels, kernel=3, stride=2, act=_relu())
+        parts |= stem_end(self.stem_pool, channels)
         return Stem(parts, channels=channels, stride=2 if self.stem_pool is None else 4)
 
     def _block(self, place: Place) -> ResidualBlock:
+        make = averaged_shortcut if self.form == "D" else strided_shortcut
         out_channels = place.channels * EXPANSION[self.block]
-        parts = BranchParts(
-            self._shortcut(place.in_channels, out_channels, stride=place.stride),
-            self._gate(out_channels),
-            self._drop_block(place.stage),
-            self._stochastic_depth(place),
-        )
+        shortcut = make(place.in_channels, out_channels, stride=place.stride)
+        branch = Branch(self._gate(out_channels), self._stochastic_depth(place))
         if self.block == "basic":
-            return BasicBlock(place.in_channels, place.channels, stride=place.stride, parts=parts)
+            return BasicBlock(
+                self._spatial(place.in_channels, out_channels, place, stride=place.stride),
+                ConvNorm(out_channels, out_channels, kernel=3),
+                shortcut=shortcut,
+                branch=branch,
+            )
+        inner = max(1, place.channels * self.group_width // 64) * self.groups
         strides = (place.stride, 1) if self.form == "A" else (1, place.stride)
-        return Bottleneck(place.in_channels, place.channels, strides=strides, parts=parts)
+        return Bottleneck(
+            ConvNorm(place.in_channels, inner, stride=strides[0], act=relu()),
+            self._spatial(inner, inner, place, stride=strides[1]),
+            ConvNorm(inner, out_channels),
+            shortcut=shortcut,
+            branch=branch,
+        )
 
-    def _shortcut(self, in_channels: int, out_channels: int, *, stride: int) -> nn.Module:
-        if stride == 1 and in_channels == out_channels:
-            return nn.Identity()
-        if self.form == "D":
-            return averaged_shortcut(in_channels, out_channels, stride=stride)
-        return ConvNorm(in_channels, out_channels, stride=stride)
+    def _spatial(self, in_channels: int, channels: int, place: Place, *, stride: int) -> nn.Module:
+        return ConvNorm(
+            in_channels,
+            channels,
+            kernel=3,
+            stride=stride,
+            groups=self.groups,
+            act=self._dropping_relu(place.stage),
+        )
 
     def _gate(self, channels: int) -> nn.Module:
         if self.squeeze is None:
             return nn.Identity()
         return SqueezeExcite(channels, round_channels(channels * self.squeeze))
 
-    def _drop_block(self, stage: int) -> nn.Module:
+    def _dropping_relu(self, stage: int) -> nn.Module:
+        """Returns the activation after the convolution that may stride, DropBlock before it."""
         if self.drop_block == 0 or stage not in DROP_BLOCKS:
-            return nn.Identity()
+            return relu()
         size, gamma_scale = DROP_BLOCKS[stage]
-        return DropBlock(self.drop_block, size=size, gamma_scale=gamma_scale)
+        return nn.Sequential(DropBlock(self.drop_block, size=size, gamma_scale=gamma_scale), relu())
 
     def _stochastic_depth(self, place: Place) -> nn.Module:
         by_stage = self.stochastic_depth_rule == "stage"
         rate = self.stochastic_depth * (STAGE_SHARES[place.stage] if by_stage else place.fraction)
         return StochasticDepth(rate) if rate else nn.Identity()
-
-
-def plain_stem(in_channels: int, channels: int) -> dict[str, nn.Module]:
-    """Returns the stem of forms A and B: one 7x7 convolution of stride 2."""
-    return {"whole": ConvNorm(in_channels, channels, kernel=7, stride=2, act=_relu())}
-
-
-def deep_stem(in_channels: int, channels: int) -> dict[str, nn.Module]:
-    """Returns the stem of forms C and D: three 3x3 convolutions, two of them half as wide."""
-    half = channels // 2
-    return {
-        "first": ConvNorm(in_channels, half, kernel=3, stride=2, act=_relu()),
-        "second": ConvNorm(half, half, kernel=3, act=_relu()),
-        "third": ConvNorm(half, channels, kernel=3, act=_relu()),
-    }
-
-
-def averaged_shortcut(in_channels: int, channels: int, *, stride: int) -> nn.Module:
-    """Returns the shortcut of form D: an average pool if it strides, then a 1x1 convolution."""
-    pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
-    return nn.Sequential(
-        OrderedDict(
-            pool=pool if stride > 1 else nn.Identity(), project=ConvNorm(in_channels, channels)
-        )
-    )
-
-
-def _relu() -> nn.Module:
-    return nn.ReLU(inplace=True)
-
-
-def _require_one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value not in allowed:
-        raise RecipeError(f"{name}={value!r}; choose one of {', '.join(map(repr, allowed))}")
 
 
 _18 = ResNetSpec(block="basic", blocks=(2, 2, 2, 2))
@@ -286,5 +221,11 @@ NAMED: Mapping[str, ResNetSpec] = {
     "seresnet50": replace(_50, squeeze=_SE),
     "seresnet101": replace(_101, squeeze=_SE),
     "seresnet152": replace(_152, squeeze=_SE),
+    "resnext50_32x4d": replace(_50, groups=32, group_width=4),
+    "resnext101_32x4d": replace(_101, groups=32, group_width=4),
+    "resnext101_32x8d": replace(_101, groups=32, group_width=8),
+    "resnext101_64x4d": replace(_101, groups=64, group_width=4),
+    "seresnext50_32x4d": replace(_50, groups=32, group_width=4, squeeze=_SE),
+    "seresnext101_32x4d": replace(_101, groups=32, group_width=4, squeeze=_SE),
 }
 """The networks that have a name; `vertebra.models.shelf` finds them."""

@@ -41,6 +41,8 @@ class Entry(NamedTuple):
 _RESNET = Family("ResNet", "vertebra.models.resnet", "Deep Residual Learning (2015)")
 _BAG = Family("ResNet-C, -D", "vertebra.models.resnet", "Bag of Tricks (2019), section 4")
 _SE = Family("SE-ResNet", "vertebra.models.resnet", "Squeeze-and-Excitation Networks (2018)")
+_NEXT = Family("ResNeXt", "vertebra.models.resnet", "Aggregated Residual Transformations (2017)")
+_SE_NEXT = Family("SE-ResNeXt", "vertebra.models.resnet", "Squeeze-and-Excitation Networks (2018)")
 _RS = Family("ResNet-RS", "vertebra.models.resnet_rs", "Revisiting ResNets (2021)")
 
 SHELF: Mapping[str, Entry] = {
@@ -65,6 +67,12 @@ SHELF: Mapping[str, Entry] = {
     "seresnet50": Entry(_SE, "50 layers, form B with channel gates"),
     "seresnet101": Entry(_SE, "101 layers, form B with channel gates"),
     "seresnet152": Entry(_SE, "152 layers, form B with channel gates"),
+    "resnext50_32x4d": Entry(_NEXT, "50 layers, 32 groups of 4 channels"),
+    "resnext101_32x4d": Entry(_NEXT, "101 layers, 32 groups of 4 channels"),
+    "resnext101_32x8d": Entry(_NEXT, "101 layers, 32 groups of 8 channels"),
+    "resnext101_64x4d": Entry(_NEXT, "101 layers, 64 groups of 4 channels"),
+    "seresnext50_32x4d": Entry(_SE_NEXT, "50 layers, 32 groups, channel gates"),
+    "seresnext101_32x4d": Entry(_SE_NEXT, "101 layers, 32 groups, channel gates"),
     "resnetrs26": Entry(_RS, "26 layers, of the scaling experiments", 160),
     "resnetrs50": Entry(_RS, "50 layers, form D with channel gates", 160),
     "resnetrs101": Entry(_RS, "101 layers, form D with channel gates", 192),

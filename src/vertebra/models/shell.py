@@ -37,7 +37,7 @@ class ResidualBlock(nn.Module, ABC):
     out_channels: int
 
     @abstractmethod
-    def last_norm(self) -> nn.BatchNorm2d:
+    def last_norm(self) -> nn.Module:
         """Returns the norm that ends the branch; at zero, the block is its shortcut."""
 
 
@@ -98,6 +98,10 @@ class ResidualNet(Backbone):
         self.maps = tuple(maps)
         self.width = given
 
+    def levels(self) -> tuple[nn.Module, ...]:
+        """Returns the stem and the stages."""
+        return (self.stem, *self.stages)
+
     def forward(self, images: Tensor) -> Encoding:
         """images: [N, in_channels, H, W] -> the map of each stage, and the last one's mean."""
         x = self.stem(images)
@@ -109,7 +113,7 @@ class ResidualNet(Backbone):
 
 
 def initialise(net: nn.Module, *, zero_init_last: bool) -> None:
-    """Draws every convolution (normal, fan-out, for ReLU), zeroes biases, resets batch norms.
+    """Draws every convolution (normal, fan-out, for ReLU), zeroes biases, resets norms.
 
     zero_init_last: every residual branch starts at zero; comes last, or the reset would undo it.
     A network on the meta device has nothing to draw and stays as it is.
@@ -121,9 +125,9 @@ def initialise(net: nn.Module, *, zero_init_last: bool) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             module.reset_parameters()
     if zero_init_last:
         for module in net.modules():
             if isinstance(module, ResidualBlock):
-                nn.init.zeros_(module.last_norm().weight)
+                nn.init.zeros_(module.last_norm().get_parameter("weight"))

@@ -21,9 +21,12 @@ SMALLEST_EPOCH = 16
 STRIDE = 32
 """Image sizes are multiples of it: the coarsest map of a network is that many times smaller."""
 
-
 SMALL_PX = 64
 """Up to this size a network keeps maps twice as fine by leaving out the pool of its stem."""
+
+ENLARGED_PX = 128
+"""A network that has no such pool gets smaller images enlarged to this, if its recipe goes so far.
+"""
 
 
 class Fitted(NamedTuple):
@@ -37,8 +40,9 @@ def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) ->
     """Returns a recipe of one phase with image size, batch size, rate and warm-up suited to
     `materials`.
 
-    The images are not enlarged; an epoch keeps enough updates; the rate moves linearly with the
-    batch (Bag of Tricks, section 3.1); the warm-up takes at most a tenth of the run. `fixed` holds
+    The images are enlarged only for a network whose stem cannot be made finer; an epoch keeps
+    enough updates; the rate moves linearly with the batch (Bag of Tricks, section 3.1); the warm-up
+    takes at most a tenth of the run. `fixed` holds
     paths as "data.batch_size".
     """
     if len(recipe.phases) != 1:
@@ -54,11 +58,14 @@ def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) ->
             notes.append(f"{path}: {before} -> {after}, {reason}")
 
     side = typical_side(materials.splits.train)
-    size = min(phase.data.preprocess.image_size, max(STRIDE, math.ceil(side / STRIDE) * STRIDE))
+    smallest = STRIDE if "stem_pool" in vars(recipe.model) else ENLARGED_PX
+    stem_pool = getattr(recipe.model, "stem_pool", None)
+    size = max(smallest, math.ceil(side / STRIDE) * STRIDE)
+    size = min(phase.data.preprocess.image_size, size)
     change("data.preprocess.image_size", phase.data.preprocess.image_size, size,
            f"images are {side} px on their short side")  # fmt: skip
-    if changes and size <= SMALL_PX:
-        change("model.stem_pool", recipe.model.stem_pool, None,
+    if changes and size <= SMALL_PX and stem_pool is not None:
+        change("model.stem_pool", stem_pool, None,
                f"at {size} px it would leave maps of {size // STRIDE} px")  # fmt: skip
     images = len(materials.splits.train)
     batch = phase.data.batch_size

@@ -15,7 +15,7 @@ from vertebra.data.split import Splits, divide
 from vertebra.data.survey import Survey, survey
 from vertebra.engine.distributed import World
 from vertebra.engine.loop import Training
-from vertebra.layers.linear_head import LinearHead
+from vertebra.models.classifier import build_classifier
 from vertebra.recipes.recipe import Data, Phase, Recipe
 from vertebra.seeding import seed_of, seeded
 
@@ -54,8 +54,9 @@ def build_model(recipe: Recipe, classes: int) -> Classifier:
     """Returns the recipe's model with fresh weights drawn from its seed."""
     channels = recipe.phases[0].data.preprocess.channels
     with seeded(recipe.seed, "weights"):
-        backbone = recipe.model.build(in_channels=channels)
-        return Classifier(backbone, LinearHead(backbone.width, classes, dropout=recipe.dropout))
+        return build_classifier(
+            recipe.model, classes=classes, in_channels=channels, dropout=recipe.dropout
+        )
 
 
 def build_training(

@@ -13,9 +13,8 @@ from vertebra.engine.optimizers import SGD, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.errors import RecipeError
 from vertebra.methods.supervised import SupervisedSpec
-from vertebra.models.resnet import ResNetSpec
+from vertebra.models.specs import ModelSpec
 
-ModelSpec = ResNetSpec
 MethodSpec = SupervisedSpec
 
 

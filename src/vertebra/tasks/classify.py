@@ -1,4 +1,4 @@
-"""Classification: a named backbone with a linear head, and what its answers are worth."""
+"""Classification: a named backbone with its head, and what its answers are worth."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vertebra.contracts import Batch, Classifier
-from vertebra.layers.linear_head import LinearHead
+from vertebra.models.classifier import build_classifier
 from vertebra.models.shelf import find_spec
 from vertebra.seeding import seeded
 
@@ -14,14 +14,15 @@ from vertebra.seeding import seeded
 def create_model(
     name: str, *, num_classes: int, in_channels: int = 3, dropout: float = 0.0, seed: int = 0
 ) -> Classifier:
-    """Returns the named backbone with a linear head and fresh weights drawn from `seed`.
+    """Returns the named backbone with its head and fresh weights drawn from `seed`.
 
     Raises:
         NameLookupError: no such model; the message offers the nearest name.
     """
     with seeded(seed, "weights"):
-        backbone = find_spec(name).build(in_channels=in_channels)
-        return Classifier(backbone, LinearHead(backbone.width, num_classes, dropout=dropout))
+        return build_classifier(
+            find_spec(name), classes=num_classes, in_channels=in_channels, dropout=dropout
+        )
 
 
 @dataclass(frozen=True)
