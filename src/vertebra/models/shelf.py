@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 _RESNET = Family("ResNet", "vertebra.models.resnet", "Deep Residual Learning (2015)")
-_BAG = Family("ResNet-C, -D", "vertebra.models.resnet", "Bag of Tricks (2019), section 4")
+_BAG = Family("ResNet-C/D", "vertebra.models.resnet", "Bag of Tricks (2019), section 4")
 _SE = Family("SE-ResNet", "vertebra.models.resnet", "Squeeze-and-Excitation Networks (2018)")
 _NEXT = Family("ResNeXt", "vertebra.models.resnet", "Aggregated Residual Transformations (2017)")
 _SE_NEXT = Family("SE-ResNeXt", "vertebra.models.resnet", "Squeeze-and-Excitation Networks (2018)")

@@ -1,0 +1,80 @@
+"""What a classifier is made of: its levels with their shapes, parameters and multiply-adds."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vertebra.bench.account import account
+from vertebra.contracts import Classifier
+
+
+class Level(NamedTuple):
+    """One level of a backbone, or the head.
+
+    layers: what it holds, as "4 x Bottleneck".
+    shape:  of what it gives for one image, without the sample; None if it gives no tensor.
+    """
+
+    name: str
+    layers: str
+    shape: tuple[int, ...] | None
+    parameters: int
+    macs: int
+
+
+def anatomy(model: Classifier, *, image_size: int, in_channels: int = 3) -> list[Level]:
+    """Returns the levels of the backbone, from image to vector, and the head.
+
+    model: on the meta device, so that nothing is computed.
+    """
+    parts = [*model.backbone.levels(), model.head]
+    shapes = _shapes(
+        model, parts, torch.empty(1, in_channels, image_size, image_size, device="meta")
+    )
+    macs = account(model, image_size=image_size, in_channels=in_channels).macs_by_part
+    names = {id(module): name for name, module in model.named_modules()}
+    return [
+        Level(
+            name=names[id(part)].removeprefix("backbone."),
+            layers=_layers(part),
+            shape=shapes.get(id(part)),
+            parameters=sum(parameter.numel() for parameter in part.parameters()),
+            macs=_macs_within(part, macs, names),
+        )
+        for part in parts
+    ]
+
+
+def _shapes(
+    model: nn.Module, parts: list[nn.Module], images: Tensor
+) -> Mapping[int, tuple[int, ...]]:
+    shapes: dict[int, tuple[int, ...]] = {}
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            shapes[id(module)] = tuple(output.shape[1:])
+
+    hooks = [part.register_forward_hook(note) for part in parts]
+    with torch.no_grad():
+        model.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+def _macs_within(part: nn.Module, macs: Mapping[str, int], names: Mapping[int, str]) -> int:
+    """Returns the multiply-adds of a part; of a mere list of modules, those of what it lists."""
+    name = names[id(part)]
+    if name in macs:
+        return macs[name]
+    return sum(_macs_within(child, macs, names) for child in part.children())
+
+
+def _layers(part: nn.Module) -> str:
+    if not isinstance(part, nn.Sequential | nn.ModuleList):
+        return type(part).__name__
+    runs = [(name, len([*run])) for name, run in groupby(type(each).__name__ for each in part)]
+    return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in runs)
