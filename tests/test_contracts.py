@@ -12,12 +12,16 @@ from vertebra.contracts import (
     Batch,
     Classifier,
     Encoding,
+    Foldable,
     Losses,
     MapSpec,
     Method,
     Progress,
+    Undecayed,
+    fused,
     split_by_decay,
 )
+from vertebra.layers.conv_norm import ConvNorm
 
 
 class Pool(Backbone):
@@ -119,6 +123,18 @@ def test_norms_and_biases_do_not_decay():
     assert (weights.decays, rest.decays, weights.lr_scale) == (True, False, 1.0)
 
 
+def test_an_undecayed_part_does_not_decay_whatever_its_rank():
+    class Table(Undecayed):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 3)
+
+    table, layer = Table(), nn.Linear(4, 5)
+    weights, rest = split_by_decay(nn.Sequential(table, layer))
+    assert [id(each) for each in weights.parameters] == [id(layer.weight)]
+    assert [tuple(each.shape) for each in rest.parameters] == [(3, 2), (3,), (5,)]
+
+
 def test_a_shared_parameter_is_grouped_once():
     layer = nn.Linear(2, 2, bias=False)
     weights, rest = split_by_decay(nn.Sequential(layer, layer))
@@ -130,3 +146,69 @@ def test_a_method_moves_nothing_after_a_step_unless_it_says_so():
     before = copy.deepcopy(method.state_dict())
     method.after_step(Progress(1, 2))
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+class Doubled(Foldable):
+    """Counts the foldable parts that it holds when it is folded itself."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.found = -1
+
+    def forward(self, x):
+        return 2 * self.inner(x)
+
+    def folded(self):
+        self.found = sum(isinstance(each, Foldable) for each in self.inner.modules())
+        return self
+
+
+def test_the_form_for_inference_gives_the_same_with_fewer_parameters():
+    model = nn.Sequential(ConvNorm(3, 4, act=nn.ReLU()), ConvNorm(4, 5, kernel=3, stride=2))
+    model(torch.randn(8, 3, 6, 6))  # moves the statistics
+    folded = fused(model)
+    images = torch.randn(2, 3, 6, 6)
+    torch.testing.assert_close(folded(images), model.eval()(images))
+    counts = [sum(each.numel() for each in form.parameters()) for form in (folded, model)]
+    assert counts[1] - counts[0] == 4 + 5
+
+
+def test_the_form_for_inference_leaves_the_model_as_it_is():
+    model = nn.Sequential(ConvNorm(3, 4, act=nn.ReLU(inplace=True)))
+    before = copy.deepcopy(model.state_dict())
+    parts = list(model.modules())
+    folded = fused(model)
+    for parameter in folded.parameters():
+        nn.init.zeros_(parameter)
+    assert model.training
+    assert not any(each.training for each in folded.modules())
+    assert list(model.modules()) == parts
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_inner_parts_are_folded_before_outer_ones():
+    folded = fused(nn.Sequential(Doubled(nn.Sequential(ConvNorm(3, 4), Doubled(nn.Identity())))))
+    outer, inner = (each for each in folded.modules() if isinstance(each, Doubled))
+    assert (outer.found, inner.found) == (1, 0)
+    assert isinstance(outer.inner[0], nn.Conv2d)
+
+
+def test_a_part_that_two_others_share_is_folded_in_both():
+    shared = ConvNorm(3, 3)
+    model = nn.Sequential(nn.Sequential(shared), nn.Sequential(shared, nn.ReLU()))
+    model(torch.randn(8, 3, 6, 6))
+    images = torch.randn(2, 3, 6, 6)
+    folded = fused(model)
+    assert not any(isinstance(each, Foldable) for each in folded.modules())
+    torch.testing.assert_close(folded(images), model.eval()(images))
+
+
+def test_a_classifier_folds_its_head_too():
+    head = nn.Sequential(nn.Unflatten(1, (3, 1, 1)), ConvNorm(3, 5), nn.Flatten())
+    model = Classifier(Pool(), head)
+    images = draw().images
+    folded = model.fused()
+    assert isinstance(folded, Classifier)
+    assert not any(isinstance(each, Foldable) for each in folded.modules())
+    torch.testing.assert_close(folded(images), model.eval()(images))

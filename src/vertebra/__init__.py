@@ -42,6 +42,7 @@ _MODULES = (
     "duration",
     "engine",
     "errors",
+    "export",
     "layers",
     "lookup",
     "methods",

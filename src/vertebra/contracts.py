@@ -70,6 +70,7 @@ class Backbone(nn.Module, ABC):
     maps: tuple[MapSpec, ...]
     width: int
     in_channels: int
+    frozen_levels: int = 0
 
     @abstractmethod
     def forward(self, images: Tensor) -> Encoding:
@@ -81,6 +82,22 @@ class Backbone(nn.Module, ABC):
         Freezing and layer-wise learning rates count in them.
         """
         return tuple(self.children())
+
+    def freeze(self, levels: int) -> None:
+        """Takes the first `levels` out of training for good: they get no gradients, and whatever
+        mode is asked for they stay in evaluation mode, so that batch statistics rest too."""
+        self.frozen_levels = levels
+        for level in self.levels()[:levels]:
+            level.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of all but the frozen levels; returns itself."""
+        super().train(mode)
+        if self.frozen_levels:
+            for level in self.levels()[: self.frozen_levels]:
+                level.eval()
+        return self
 
     def fused(self) -> Self:
         """Returns a copy for inference, see `fused`."""
@@ -122,7 +139,7 @@ def fused(model: AnyModule) -> AnyModule:
     """
     copy = deepcopy(model).eval()
     _fold_within(copy)
-    return copy
+    return copy.eval()  # once more: a part that folding made starts in training mode
 
 
 def _fold_within(module: nn.Module) -> None:
@@ -184,19 +201,29 @@ class Method(nn.Module, ABC):
         """Returns the module that is evaluated, exported and handed on."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Returns every trainable parameter once; by default those of rank <= 1 do not decay."""
+        """Returns every trainable parameter once, by default as `split_by_decay` does."""
         return split_by_decay(self)
 
 
+class Undecayed(nn.Module):
+    """A part whose parameters do not decay, whatever their rank, such as a table of biases."""
+
+
 def split_by_decay(module: nn.Module) -> list[ParameterGroup]:
-    """Returns two groups: weights that decay, and norms and biases (rank <= 1) that do not.
+    """Returns two groups: weights, which decay; norms and biases (rank <= 1 or `Undecayed`), not.
 
     Source: Bag of Tricks for Image Classification (2019), section 3.1, "no bias decay".
     """
+    exempt = [part for part in module.modules() if isinstance(part, Undecayed)]
+    undecayed = {id(p) for part in exempt for p in part.parameters()}
+
+    def decays(p: nn.Parameter) -> bool:
+        return p.ndim > 1 and id(p) not in undecayed
+
     trainable = [p for p in module.parameters() if p.requires_grad]
     return [
-        ParameterGroup("weights", [p for p in trainable if p.ndim > 1], decays=True),
-        ParameterGroup("norms and biases", [p for p in trainable if p.ndim <= 1], decays=False),
+        ParameterGroup("weights", [p for p in trainable if decays(p)], decays=True),
+        ParameterGroup("norms and biases", [p for p in trainable if not decays(p)], decays=False),
     ]
 
 

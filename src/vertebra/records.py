@@ -32,10 +32,13 @@ Json: TypeAlias = Any
 class RunRecord:
     """What ran and what came out; one value that tables, plots and reports read.
 
-    model:     its name, or the nearest named one with what differs.
-    figures:   on the split that is reported, touched once: {"top1": 0.985, "loss": 0.07}.
-    selection: the same on the split that chose the checkpoint.
-    data:      for each split {"found": n, "used": n, "refused": [{"name": ..., "reason": ...}]}.
+    model:      its name, or the nearest named one with what differs.
+    pretrained: {"source": ..., "licence": ...} of the weights that it started from; None for fresh
+                ones. A licence that nobody states is None.
+    licence:    under which it was published; None if it was not.
+    figures:    on the split that is reported, touched once: {"top1": 0.985, "loss": 0.07}.
+    selection:  the same on the split that chose the checkpoint.
+    data:       for each split {"found": n, "used": n, "refused": [{"name": ..., "reason": ...}]}.
     """
 
     name: str
@@ -59,6 +62,8 @@ class RunRecord:
     resumed_at: tuple[int, ...] = ()
     quarantined: tuple[str, ...] = ()
     model: str = ""
+    pretrained: Json = None
+    licence: str | None = None
 
 
 class RunDirectory:
@@ -122,6 +127,7 @@ class EventLog:
     """Appends events to `metrics.jsonl`, one JSON object a line; a killed run keeps what it said.
 
     Every event has "event", "step" and "epoch". The kinds:
+        start     source, licence: the weights that the run starts from
         step      loss, parts, lr, images_per_s, data_wait (share of the time), memory_mb
         evaluate  split, figures
         save      kind ("last" or "best")

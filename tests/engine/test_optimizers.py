@@ -199,3 +199,11 @@ def test_sgd_without_momentum_keeps_no_state():
 def test_the_rate_scales_linearly_with_the_batch():
     assert scale_lr(0.1, 256) == 0.1
     assert scale_lr(0.1, 4096) == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"), [(SGD(lr=0.4), 0.1), (LARS(lr=0.4), 0.1), (AdamW(lr=0.4), 0.2)]
+)
+def test_another_batch_moves_the_rate_linearly_and_adams_with_the_square_root(spec, expected):
+    assert spec.lr_for(0.25) == pytest.approx(expected)
+    assert spec.lr_for(1.0) == spec.lr

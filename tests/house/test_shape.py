@@ -9,13 +9,26 @@ UNSAFE_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal
 UNSAFE_CALLS = {"torch.load", "torch.save", "yaml.load", "eval", "exec", "builtins.eval"}
 NO_PAPER = {
     "__init__",
+    "catalogue",
     "classifier",
+    "convnext_names",
+    "costs",
+    "ghostnet_names",
+    "levit_names",
     "names",
+    "published",
+    "pretrained",
     "ranges",
     "residual_names",
     "shelf",
     "shell",
     "specs",
+    "timm_folding",
+    "timm_levels",
+    "timm_library",
+    "timm_survey",
+    "timm_weights",
+    "weight_files",
     "weights",
 }
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.models.drawn import randomise
 
 from vertebra.contracts import Backbone, Encoding
+from vertebra.layers.layout import lay_out_by_pixel
 from vertebra.models.shelf import SHELF, BackboneSpec, create_backbone, find_spec
 from vertebra.models.shell import ResidualNet
 
@@ -36,7 +37,7 @@ def assert_keeps_its_promise(net: Backbone, encoding: Encoding, images: torch.Te
     for spec, found in zip(net.maps, encoding.maps, strict=True):
         size = (-(-height // spec.stride), -(-width // spec.stride))
         assert found.shape == (samples, spec.channels, *size)
-    if isinstance(net, ResidualNet):
+    if type(net) is ResidualNet:
         torch.testing.assert_close(encoding.vector, encoding.maps[-1].mean((2, 3)))
 
 
@@ -66,8 +67,8 @@ def test_evaluation_repeats_itself_and_minds_no_neighbours(name):
         vector = net(images).vector
         assert torch.equal(vector, net(images).vector)
         torch.testing.assert_close(vector[:1], net(images[:1]).vector)
-        by_pixel = net.to(memory_format=torch.channels_last)(images).vector
-        torch.testing.assert_close(vector, by_pixel)
+        lay_out_by_pixel(net)
+        torch.testing.assert_close(vector, net(images).vector)
 
 
 @every_model
@@ -82,7 +83,7 @@ def test_a_saved_state_gives_the_same_network(name):
 @every_model
 def test_gradients_reach_every_parameter(name):
     net = drawn(name)
-    encoding = net(torch.randn(4, 3, 64, 64))
+    encoding = net(torch.randn(4, 3, 64, 72))  # more than one cell even at stride 64
     (encoding.vector * torch.randn_like(encoding.vector)).sum().backward()
     unreached = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert unreached == []
@@ -93,7 +94,7 @@ def test_levels_share_no_parameter_and_leave_none_out(name):
     net = shrunk(name).build()
     parts = [id(parameter) for level in net.levels() for parameter in level.parameters()]
     assert sorted(parts) == sorted(map(id, net.parameters()))
-    assert len(net.levels()) >= 4
+    assert len(net.levels()) >= 3
 
 
 @every_model
@@ -115,7 +116,25 @@ def test_the_whole_network_keeps_its_promise(name):
         assert_keeps_its_promise(net, net(images), images)
 
 
-SMALLEST = ["resnet18", "resnext50_32x4d", "resnetrs50"]
+SMALLEST = [
+    "resnet18",
+    "resnext50_32x4d",
+    "sknet26",
+    "resnest14",
+    "resnetrs50",
+    "resnet50_gn_ws",
+    "resnetv2_50x1_bit",
+    "slow_resnet50",
+    "ghostnet_050",
+    "ghost_resnet50_s2",
+    "g_ghost_regnet_0_2",
+    "g_ghost_resnet50",
+    "levit_128s",
+    "convnext_tiny",
+    "convnext_iso_small",
+    "convnext_ladder_t13_one_norm",
+    "convnext_ladder_t15_downsampling",
+]
 """The smallest model of each kind of network."""
 
 

@@ -91,7 +91,8 @@ def test_batch_norms_are_as_many_and_as_wide_as_counted(depth, layers, channels)
 
 def test_named_networks_have_the_rate_and_size_of_a_published_row():
     rows = {(row.depth, row.image_size): row for row in ROWS}
-    for name, spec in NAMED.items():
+    published = {name: spec for name, spec in NAMED.items() if spec.norm is None}
+    for name, spec in published.items():
         depth = int(name.removeprefix("resnetrs"))
         if depth == 26:  # of the scaling experiments: no row, no rate
             assert spec == resnet_rs(26)

@@ -1,16 +1,22 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
 from vertebra.errors import NameLookupError
-from vertebra.models import resnet, resnet_rs
+from vertebra.models import __path__ as PATH
+from vertebra.models import resnet_rs
 from vertebra.models.shelf import SHELF, create_backbone, find_spec, model_names, title
 
 
 def test_the_shelf_and_the_named_specs_are_the_same():
-    assert sorted(SHELF) == sorted([*resnet.NAMED, *resnet_rs.NAMED])
+    modules = [import_module(f"vertebra.models.{each.name}") for each in iter_modules(PATH)]
+    named = {module.__name__: set(getattr(module, "NAMED", ())) for module in modules}
+    shelved = {module: {n for n in SHELF if SHELF[n].family.module == module} for module in named}
+    assert named == shelved
     assert model_names() == list(SHELF)
 
 

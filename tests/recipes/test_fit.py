@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.recipes.drawn import tiny
 
 from vertebra.duration import epochs, steps
+from vertebra.models.pretrained import PretrainedReport
 from vertebra.recipes.fit import fit, shorter_warmup, smaller_batch, typical_side, with_batch_size
 from vertebra.recipes.materials import Materials, gather
 from vertebra.recipes.shelf import load
@@ -61,6 +62,48 @@ def test_the_rate_stays_with_a_batch_that_stays(materials):
 def test_a_recipe_that_suits_the_images_is_left_alone(materials):
     start = vary(load("digits"), {"data.batch_size": 8, "data.preprocess.image_size": 24})
     assert fit(start, materials) == (start, ())
+
+
+def start(**changes) -> PretrainedReport:
+    """Returns what weights expect: 224 px, and pixels in [-1, 1]."""
+    half = (0.5, 0.5, 0.5)
+    return PretrainedReport((), "timm/x", None, 224, half, half)._replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("trained_px", "size", "reason"),
+    [
+        (224, 128, "images are 16 px on their short side"),
+        (96, 96, "the size that the weights were trained at"),
+        (None, 128, "images are 16 px on their short side"),
+    ],
+)
+def test_images_take_the_size_and_the_scale_that_the_weights_know(
+    materials, trained_px, size, reason
+):
+    found = fit(load("finetune"), materials, start=start(image_size=trained_px))
+    preprocess = found.recipe.phases[0].data.preprocess
+    assert preprocess.image_size == size
+    assert preprocess.mean == preprocess.std == (0.5, 0.5, 0.5)
+    assert found.recipe.model == load("finetune").model, "the stem of trained weights stays"
+    assert found.notes[0] == f"data.preprocess.image_size: 224 -> {size}, {reason}"
+    assert found.notes[1].startswith("data.preprocess.mean: (0.485, ")
+    assert found.notes[1].endswith(" -> (0.5, 0.5, 0.5), as the weights were trained")
+
+
+def test_the_scale_of_the_weights_gives_way_to_the_callers_and_to_other_channels(materials):
+    fixed = {"data.preprocess.mean", "data.preprocess.std"}
+    own = fit(load("finetune"), materials, start=start(), fixed=fixed)
+    grey = fit(load("finetune"), materials, start=start(mean=(0.5,), std=None))
+    for found in (own, grey):
+        assert found.recipe.phases[0].data.preprocess.mean == (0.485, 0.456, 0.406)
+
+
+def test_the_rate_of_adam_moves_with_the_square_root_of_the_batch(materials):
+    recipe, _ = fit(load("finetune"), materials)
+    before = load("finetune").phases[0]
+    assert recipe.phases[0].data.batch_size == before.data.batch_size / 8
+    assert recipe.phases[0].optimizer.lr == pytest.approx(before.optimizer.lr / 8**0.5)
 
 
 def test_several_phases_are_left_alone(materials):

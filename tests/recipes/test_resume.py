@@ -92,6 +92,8 @@ def recipe(album):
             "schedule": Cosine(warmup=steps(2)),
             "averaging": Averaging(decay=0.9),
             "accumulate": 2,
+            "fine_tuning.rate_decay": 0.7,
+            "fine_tuning.frozen_levels": 1,
             "clip_norm": 1.0,
             "length": "3 epochs",
             "selection.every": "2 steps",

@@ -1,58 +1,23 @@
 """The page of a run: what it shows, what it escapes, and that it loads nothing."""
 
-import json
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from tests.report.drawn import DrawRun
+from tests.report.reader import Page
 
 from vertebra.errors import CheckpointError, DeviceError
 from vertebra.records import RunDirectory, read_json, read_record, write_json
 from vertebra.report.page import write_report
 
-WITHOUT_END = {"meta", "link", "img"}
-
-
-class Page(HTMLParser):
-    """Reads a page; fails where tags do not close in order."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self.feed(path.read_text(encoding="utf-8"))
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in WITHOUT_END:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.append((self.open[-1], data))
-
-    def text(self) -> str:
-        kept = [data for tag, data in self.texts if tag not in ("script", "style")]
-        return re.sub(r"\s+", " ", " ".join(kept))
-
-    def figures(self) -> dict[str, dict]:
-        scripts = [data for tag, data in self.texts if tag == "script"]
-        return json.loads(scripts[0])
-
 
 @pytest.fixture(autouse=True)
 def short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a line in place of plotly's five megabytes, for speed."""
-    monkeypatch.setattr("vertebra.report.page.get_plotlyjs", lambda: "/* plotly */")
+    monkeypatch.setattr("vertebra.report.document.get_plotlyjs", lambda: "/* plotly */")
 
 
 def test_the_page_shows_the_figures_of_the_record(draw_run: DrawRun):

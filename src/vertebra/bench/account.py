@@ -1,12 +1,13 @@
 """What a model costs: its parameters, and the multiply-adds of one image."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from vertebra.bench.shadow import shadow, shadow_image
 
 
 class Account(NamedTuple):
@@ -30,13 +31,11 @@ def account(
 
     image_size: side, or height and width, in pixels.
     """
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    shadow = _shadow(model).eval()
-    dtype = next((p.dtype for p in shadow.parameters() if p.is_floating_point()), torch.float32)
-    images = torch.empty(1, in_channels, height, width, dtype=dtype, device="meta")
+    net = shadow(model)
+    image = shadow_image(net, image_size=image_size, in_channels=in_channels)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shadow(images)
-    root = type(shadow).__name__
+        net(image)
+    root = type(net).__name__
     parts = {
         name.removeprefix(f"{root}."): sum(by_kind.values()) // 2
         for name, by_kind in counter.get_flop_counts().items()
@@ -47,15 +46,3 @@ def account(
         macs=counter.get_total_flops() // 2,
         macs_by_part=parts,
     )
-
-
-def _shadow(model: nn.Module) -> nn.Module:
-    """Returns a copy whose tensors have a shape and no storage; allocates nothing large."""
-    memo: dict[int, Tensor] = {}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(
-            torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad
-        )
-    for buffer in model.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return deepcopy(model, memo)

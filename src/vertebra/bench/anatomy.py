@@ -31,16 +31,15 @@ def anatomy(model: Classifier, *, image_size: int, in_channels: int = 3) -> list
     model: on the meta device, so that nothing is computed.
     """
     parts = [*model.backbone.levels(), model.head]
-    shapes = _shapes(
-        model, parts, torch.empty(1, in_channels, image_size, image_size, device="meta")
-    )
+    images = torch.empty(1, in_channels, image_size, image_size, device="meta")
+    shapes = _shapes(model, [_last(part) for part in parts], images)
     macs = account(model, image_size=image_size, in_channels=in_channels).macs_by_part
     names = {id(module): name for name, module in model.named_modules()}
     return [
         Level(
-            name=names[id(part)].removeprefix("backbone."),
+            name=_name(part, names),
             layers=_layers(part),
-            shape=shapes.get(id(part)),
+            shape=shapes.get(id(_last(part))),
             parameters=sum(parameter.numel() for parameter in part.parameters()),
             macs=_macs_within(part, macs, names),
         )
@@ -67,10 +66,23 @@ def _shapes(
 
 def _macs_within(part: nn.Module, macs: Mapping[str, int], names: Mapping[int, str]) -> int:
     """Returns the multiply-adds of a part; of a mere list of modules, those of what it lists."""
-    name = names[id(part)]
+    name = names.get(id(part), "")
     if name in macs:
         return macs[name]
     return sum(_macs_within(child, macs, names) for child in part.children())
+
+
+def _last(part: nn.Module) -> nn.Module:
+    """Returns the part; of a mere list of modules, which is never called, the last one."""
+    parts = list(part.children()) if isinstance(part, nn.ModuleList) else []
+    return _last(parts[-1]) if parts else part
+
+
+def _name(part: nn.Module, names: Mapping[int, str]) -> str:
+    """Returns the part's name; of a list that a backbone made up for a level, its modules'."""
+    listed = [part] if id(part) in names else list(part.children())
+    known = [names[id(each)] for each in listed if id(each) in names]
+    return ", ".join(name.removeprefix("backbone.") for name in known)
 
 
 def _layers(part: nn.Module) -> str:

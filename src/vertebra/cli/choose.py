@@ -9,22 +9,26 @@ from vertebra.cli.flags import RecipeFlags
 from vertebra.data.sources import SHELF
 from vertebra.duration import epochs
 from vertebra.engine.distributed import World
-from vertebra.models.shelf import find_spec, title
+from vertebra.models.pretrained import PretrainedReport
+from vertebra.models.shelf import BackboneSpec, find_spec, title
 from vertebra.recipes.fit import fit, with_batch_size
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.prepare import gather_all
-from vertebra.recipes.recipe import Recipe
+from vertebra.recipes.recipe import Pretrained, Recipe
 from vertebra.recipes.shelf import RECIPES, load
+from vertebra.recipes.start import look_up
+from vertebra.recipes.suit import suit
 from vertebra.recipes.vary import parse_setting, short_path, vary
 
 
 class Chosen(NamedTuple):
-    """A recipe, its images, what the fit changed, and what the model is called."""
+    """A recipe, its images, what the fit changed, what the model is called and starts from."""
 
     recipe: Recipe
     materials: tuple[Materials, ...]
     notes: tuple[str, ...]
     model: str
+    start: PretrainedReport | None
 
 
 def choose(
@@ -37,22 +41,29 @@ def choose(
     Raises:
         VertebraError: a name, a value, the device or the images do not allow it.
     """
-    name = flags.recipe or ("digits" if flags.data in (None, "digits") else "small")
+    name = flags.recipe_name
     recipe = load(name)
+    notes: tuple[str, ...] = ()
+    model = _model(flags)
+    if model is not None:
+        recipe, notes = suit(recipe, model)
     if flags.batch_size is not None:
         recipe = with_batch_size(recipe, flags.batch_size)
     changes = {**_typed(flags), **dict(map(parse_setting, flags.set))}
     recipe = vary(recipe, changes)
     recipe.check(processes=world.size)
     recipe.execution.resolve(local_rank=world.local_rank)  # refuse before reading every image
+    start = None
+    if recipe.pretrained is not None:
+        start = look_up(recipe, recipe.pretrained, download=flags.download)
     materials = gather_all(recipe, download=flags.download, on_progress=on_progress)
-    notes: tuple[str, ...] = ()
     if name in RECIPES:
         fixed = {short_path(recipe, path) for path in changes}
         if flags.batch_size is not None:
             fixed |= {"data.batch_size", "optimizer.lr"}
-        recipe, notes = fit(recipe, materials[-1], fixed=fixed)
-    return Chosen(recipe, materials, notes, title(recipe.model))
+        recipe, fitted = fit(recipe, materials[-1], fixed=fixed, start=start)
+        notes += fitted
+    return Chosen(recipe, materials, notes, title(recipe.model), start)
 
 
 def _typed(flags: RecipeFlags) -> dict[str, Any]:
@@ -67,9 +78,26 @@ def _typed(flags: RecipeFlags) -> dict[str, Any]:
         "execution.precision": flags.precision,
         "execution.workers": flags.workers,
         "execution.compile": True if flags.compile else None,
-        "model": None if flags.model is None else find_spec(flags.model),
+        "pretrained": _pretrained(flags),
     }
     return {path: value for path, value in given.items() if value is not None}
+
+
+def _model(flags: RecipeFlags) -> BackboneSpec | None:
+    """Returns the spec of the named model; with the weights of a run, by default that of the
+    run."""
+    if flags.model is not None:
+        return find_spec(flags.model)
+    if flags.weights is not None and Path(flags.weights).is_dir():
+        return load(flags.weights).model
+    return None
+
+
+def _pretrained(flags: RecipeFlags) -> Pretrained | None:
+    if flags.weights is None:
+        return Pretrained() if flags.pretrained else None
+    path = Path(flags.weights)
+    return Pretrained(weights=str(path.absolute()) if path.exists() else flags.weights)
 
 
 def _place(data: str | None) -> str | None:

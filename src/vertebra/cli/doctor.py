@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-EXTRAS = {"tensorboard": "tensorboard"}
+EXTRAS = {"tensorboard": "tensorboard", "hub": "huggingface-hub"}
 """Extra -> the distribution it brings."""
 
 

@@ -1,6 +1,7 @@
 """The flags that `train` and `plan` share: which recipe, changed how; how flags look in help."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
@@ -29,6 +30,12 @@ class RecipeFlags:
     """A named recipe (see `vertebra recipes`), a recipe.json, or a run directory."""
     model: Annotated[str | None, shown("NAME")] = None
     """A named model, see `vertebra models`."""
+    pretrained: Annotated[bool, shown()] = False
+    """Start from the published weights that the model's name stands for; the recipe is then
+    finetune unless another is named."""
+    weights: Annotated[str | None, shown("TAG|FILE|RUN")] = None
+    """Start from these instead: a tag or source (see `vertebra models --pretrained`), a
+    .safetensors file, or a run directory, whose model is then the default."""
     epochs: Annotated[float | None, shown("N")] = None
     """Passes over the training images."""
     image_size: Annotated[int | None, shown("PX")] = None
@@ -50,7 +57,16 @@ class RecipeFlags:
     set: Annotated[UseAppendAction[tuple[str, ...]], shown("PATH=VALUE")] = ()
     """Any value of the recipe, as optimizer.weight_decay=1e-4; repeatable."""
     download: Annotated[bool, shown()] = False
-    """Allow cifar10 or cifar100 to be downloaded when it is not on this machine."""
+    """Allow cifar10, cifar100 or named weights to be downloaded when not on this machine."""
+
+    @property
+    def recipe_name(self) -> str:
+        """The recipe that is asked for, or the default for what else is said."""
+        if self.recipe is not None:
+            return self.recipe
+        if self.pretrained or self.weights is not None:
+            return "finetune"
+        return "digits" if self.data in (None, "digits") else "small"
 
 
 def require_known(flags: RecipeFlags) -> None:
@@ -60,21 +76,32 @@ def require_known(flags: RecipeFlags) -> None:
         VertebraError: a recipe, a model or a path is not there, or the recipe needs a path.
     """
     from vertebra.data.sources import SHELF, require_path
-    from vertebra.lookup import find
-    from vertebra.models.shelf import SHELF as MODELS
+    from vertebra.models.shelf import find_entry
     from vertebra.recipes.shelf import Entry, find_recipe
 
     if flags.model is not None:
-        find(MODELS, flags.model, kind="model")
-    if flags.recipe is not None:
-        found = find_recipe(flags.recipe)
-        if flags.data is None and isinstance(found, Entry) and not found.has_data:
-            raise RecipeError(
-                f"recipe {flags.recipe!r} brings no images; "
-                f"give yours, as `vertebra train FOLDER --recipe {flags.recipe}`"
-            )
+        find_entry(flags.model)
+    found = find_recipe(flags.recipe_name)
+    if flags.data is None and isinstance(found, Entry) and not found.has_data:
+        raise RecipeError(
+            f"recipe {flags.recipe_name!r} brings no images; "
+            f"give yours, as `vertebra train FOLDER --recipe {flags.recipe_name}`"
+        )
+    if flags.weights is not None:
+        _require_weights(Path(flags.weights))
     if flags.data is not None and flags.data not in SHELF:
         require_path(flags.data)
+
+
+def _require_weights(path: Path) -> None:
+    """Checks a path of weights, as far as it can be told from a tag."""
+    from vertebra.errors import CheckpointError
+    from vertebra.records import RunDirectory
+
+    if path.is_dir():
+        RunDirectory(path).require()
+    elif path.suffix == ".safetensors" and not path.is_file():
+        raise CheckpointError(f"{path} is missing; give a .safetensors file, a run, or a tag")
 
 
 def require_processes(devices: int) -> None:
@@ -87,12 +114,17 @@ def require_processes(devices: int) -> None:
         raise RecipeError(f"devices={devices}; give the number of processes, at least 1")
 
 
-def words(flags: RecipeFlags) -> list[str]:
-    """Returns the arguments that say the same on a command line; defaults are left out."""
-    said = [] if flags.data is None else [flags.data]
+def words(flags: Any, *, positional: str = "data") -> list[str]:
+    """Returns the arguments that say the same on a command line; defaults are left out.
+
+    flags:      the dataclass of a command.
+    positional: the field, a value or several, that has no flag.
+    """
+    first: str | tuple[str, ...] | None = getattr(flags, positional)
+    said = [*first] if isinstance(first, tuple) else [] if first is None else [first]
     for field in fields(flags):
         value, flag = getattr(flags, field.name), f"--{field.name.replace('_', '-')}"
-        if value == field.default or field.name == "data":
+        if value == field.default or field.name == positional:
             continue
         if value is True:
             said.append(flag)

@@ -24,7 +24,10 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "Judge a run on its held-out split or on other data.",
     "predict": "Classify images with a run; CSV or JSON.",
     "report": "Write a run's page again.",
+    "surgery": "Replace the batch norms of a run by group norms.",
+    "hub": "Publish a run on the Hugging Face Hub, or bring one here.",
     "models": "List the models, or show one.",
+    "bench": "Measure models here: operations, memory, latency, throughput.",
     "recipes": "List the recipes, show one, or compare two.",
     "doctor": "Look at this machine: versions, devices, memory, disk, extras.",
 }

@@ -34,6 +34,8 @@ class Arguments:
     """For the multiply-adds and shapes of one; default is the size of the published figures."""
     classes: Annotated[int, shown("K")] = 1000
     """Outputs of the head of one."""
+    pretrained: Annotated[bool, shown()] = False
+    """List the published weights instead: of all models or of one, timm/NAME too."""
     json: Annotated[bool, shown()] = False
     """Print JSON."""
 
@@ -48,7 +50,11 @@ def run(arguments: Arguments) -> int:
         )
     if arguments.image_size is not None and arguments.image_size < 1:
         raise RecipeError(f"image_size={arguments.image_size}; give at least 1 pixel")
-    if words:
+    if arguments.pretrained:
+        from vertebra.cli.published_weights import show_weights
+
+        show_weights(words[0] if words else None, as_json=arguments.json)
+    elif words:
         _show(words[0], arguments)
     else:
         _list(arguments)
@@ -124,10 +130,9 @@ def _entry(name: str) -> dict[str, object]:
 
 
 def _show(name: str, arguments: Arguments) -> None:
-    from vertebra.lookup import find
-    from vertebra.models.shelf import SHELF
+    from vertebra.models.shelf import find_entry
 
-    entry = find(SHELF, name, kind="model")
+    entry = find_entry(name)
 
     import torch
 

@@ -38,7 +38,14 @@ def run(arguments: Arguments) -> int:
     prepared = prepare(chosen.recipe, materials=chosen.materials)
     out = RunDirectory.next(chosen.recipe.phases[-1].data.source).path
     show_found(chosen.materials[-1])
-    show_plan(prepared, out, notes=chosen.notes, model=chosen.model, estimate=estimate(prepared))
+    show_plan(
+        prepared,
+        out,
+        notes=chosen.notes,
+        model=chosen.model,
+        start=chosen.start,
+        estimate=estimate(prepared),
+    )
     if arguments.save is None:
         show_next(shlex.join(["vertebra", "train", *words(replace(arguments, save=None))]))
     else:

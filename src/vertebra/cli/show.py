@@ -8,6 +8,7 @@ from rich.text import Text
 
 from vertebra.engine.environment import device_name
 from vertebra.engine.observers import View
+from vertebra.models.pretrained import PretrainedReport
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.plan import Estimate
 from vertebra.recipes.prepare import Prepared
@@ -43,15 +44,17 @@ def show_plan(
     *,
     notes: tuple[str, ...] = (),
     model: str,
+    start: PretrainedReport | None = None,
     estimate: Estimate | None = None,
 ) -> None:
-    """Prints what will run, with measured times where there are some, and what was fitted."""
+    """Prints what will run, with times where some were measured, and what was fitted."""
     recipe, phase = prepared.recipe, prepared.recipe.phases[-1]
     size = phase.data.preprocess.image_size
     in_memory = prepared.materials[-1].splits.train.in_memory
     plan = RunPlan(
         recipe=f"{recipe.name} ({recipe.source})",
         model=model,
+        start=start and f"{start.source}, licence {start.licence or 'not stated'}",
         parameters=prepared.cost.parameters,
         macs=prepared.cost.macs,
         image_size=f"{phase.data.preprocess.channels} x {size} x {size}",

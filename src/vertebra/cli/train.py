@@ -59,7 +59,7 @@ def _train(arguments: Arguments) -> int:
     out = arguments.out or RunDirectory.next(chosen.recipe.phases[-1].data.source).path
     if world.leads:
         show_found(chosen.materials[-1])
-        show_plan(prepared, out, notes=chosen.notes, model=chosen.model)
+        show_plan(prepared, out, notes=chosen.notes, model=chosen.model, start=chosen.start)
     events = out / "tensorboard" if arguments.tensorboard else None
     with view_of(leads=world.leads, tensorboard=events) as view:
         record = run_recipe(chosen.recipe, out, prepared=prepared, view=view)

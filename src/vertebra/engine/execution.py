@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vertebra.errors import DeviceError, RecipeError
+from vertebra.layers.layout import lay_out_by_pixel
 
 Precision = Literal["fp32", "bf16"]
 
@@ -60,7 +61,7 @@ class Execution:
         """Returns the module on the device in the chosen layout (the same object)."""
         module.to(device)
         if self.channels_last:
-            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            lay_out_by_pixel(module)
         return module
 
     def worker_count(self, *, in_memory: bool, processes: int = 1) -> int:

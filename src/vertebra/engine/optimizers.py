@@ -1,7 +1,8 @@
 """The optimizers that a recipe can name: SGD, AdamW and LARS, each a spec with its `build`.
 
 Source: Bag of Tricks for Image Classification (2019), section 3.1: no decay on norms and biases,
-    and the linear scaling of the rate with the batch.
+    and the linear scaling of the rate with the batch; On the SDEs and Scaling Rules for Adaptive
+    Gradient Algorithms (2022), section 5: its square root for Adam.
 
 Torch's fused kernel makes the update where the device has one, else the foreach form; the
 arithmetic is the same. Fused kernels walk memory and trust that a parameter, its gradient and its
@@ -44,6 +45,10 @@ class SGD:
                 "SGD nesterov=True with momentum=0; give a momentum or nesterov=False"
             )
 
+    def lr_for(self, share: float) -> float:
+        """Returns the rate for `share` of the batch: it moves linearly."""
+        return self.lr * share
+
     def build(self, groups: Sequence[ParameterGroup], device: torch.device) -> torch.optim.SGD:
         """Returns the optimizer of `groups`, whose parameters are already on `device`."""
         optimizer = torch.optim.SGD(
@@ -81,6 +86,11 @@ class AdamW:
             raise RecipeError(f"AdamW eps={self.eps}; give a finite number above 0, such as 1e-8")
         _require_decay("AdamW", self.weight_decay)
 
+    def lr_for(self, share: float) -> float:
+        """Returns the rate for `share` of the batch: it moves with the square root, as the noise
+        of gradients that are divided by their own size does."""
+        return self.lr * math.sqrt(share)
+
     def build(self, groups: Sequence[ParameterGroup], device: torch.device) -> torch.optim.AdamW:
         """Returns the optimizer of `groups`, whose parameters are already on `device`."""
         return torch.optim.AdamW(
@@ -112,6 +122,10 @@ class LARS:
             raise RecipeError(
                 f"LARS trust={self.trust}; give a finite number above 0, such as 1e-3"
             )
+
+    def lr_for(self, share: float) -> float:
+        """Returns the rate for `share` of the batch: it moves linearly."""
+        return self.lr * share
 
     def build(self, groups: Sequence[ParameterGroup], device: torch.device) -> lars.LARS:
         """Returns the optimizer of `groups`; its foreach form serves every device."""

@@ -19,6 +19,11 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, H, W] -> [N, C, H, W]; the mean is summed in float32 whatever x's dtype."""
-        mean = x.mean((2, 3), keepdim=True)  # [N, C, 1, 1]
-        return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
+        """x: [N, C, H, W], or clips [N, C, T, H, W] -> the same shape.
+
+        The mean is summed in float32 whatever x's dtype.
+        """
+        whole = tuple(range(2, x.ndim))
+        mean = x.mean(whole, keepdim=True).flatten(2).unsqueeze(3)  # [N, C, 1, 1]
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
+        return x * gate.view(gate.shape[:2] + (1,) * len(whole))

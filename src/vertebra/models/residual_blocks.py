@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 
 from vertebra.layers.conv_norm import ConvNorm
+from vertebra.layers.conv_norm_3d import ConvNorm3d
 from vertebra.models.shell import ResidualBlock
 
 
@@ -60,9 +61,9 @@ class Bottleneck(ResidualBlock):
 
     def __init__(
         self,
-        reduce: ConvNorm,
+        reduce: nn.Module,
         spatial: nn.Module,
-        expand: ConvNorm,
+        expand: ConvNorm | ConvNorm3d,
         *,
         shortcut: nn.Module,
         branch: Branch,

@@ -36,9 +36,32 @@ TIMM = Names(
         (r"^stem\.pool\.norm\.", "maxpool.1."),
         (r"\.gate\.squeeze\.", ".se.fc1."),
         (r"\.gate\.excite\.", ".se.fc2."),
+        (r"\.spatial\.(attend\.)?splits\.conv\.", ".conv2.conv."),
+        (r"\.spatial\.(attend\.)?splits\.norm\.", ".conv2.bn0."),
+        (r"\.spatial\.(attend\.)?squeeze\.conv\.", ".conv2.fc1."),
+        (r"\.spatial\.(attend\.)?squeeze\.norm\.", ".conv2.bn1."),
+        (r"\.spatial\.(attend\.)?excite\.", ".conv2.fc2."),
         (r"\.shortcut\.project\.conv\.", ".downsample.1."),
         (r"\.shortcut\.project\.norm\.", ".downsample.2."),
         *_BLOCK,
     ),
     heads=("fc",),
 )
+
+TIMM_SELECTIVE = Names(
+    "timm",
+    (
+        (r"\.spatial\.branches\.(\d+)\.conv\.", r".conv2.paths.\1.conv."),
+        (r"\.spatial\.branches\.(\d+)\.norm\.", r".conv2.paths.\1.bn."),
+        (r"\.spatial\.squeeze\.conv\.", ".conv2.attn.fc_reduce."),
+        (r"\.spatial\.squeeze\.norm\.", ".conv2.attn.bn."),
+        (r"\.spatial\.select\.", ".conv2.attn.fc_select."),
+        (r"\.reduce\.conv\.", ".conv1.conv."),
+        (r"\.reduce\.norm\.", ".conv1.bn."),
+        (r"\.expand\.conv\.", ".conv3.conv."),
+        (r"\.expand\.norm\.", ".conv3.bn."),
+        *TIMM.rules,
+    ),
+    heads=TIMM.heads,
+)
+"""Where selective kernels stand in a block, timm names its other convolutions differently too."""

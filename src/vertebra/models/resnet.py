@@ -4,6 +4,8 @@ Source: Deep Residual Learning for Image Recognition (2015), table 1 and figure 
 Source: Bag of Tricks for Image Classification (2019), section 4 and figure 2 (forms B, C, D).
 Source: Squeeze-and-Excitation Networks (2018), figure 3 (where the gate stands).
 Source: Aggregated Residual Transformations for Deep Neural Networks (2017), figure 3c (groups).
+Source: Selective Kernel Networks (2019), ResNeSt (2020): what may stand in the 3x3's place.
+Source: Group Normalization (2018); Weight Standardization (2019): other norms, and filters.
 Differs: `stem_pool=None` is ours.
 
 form  stem               branch of a halving bottleneck    shortcut of a halving block
@@ -15,7 +17,8 @@ D     3x3/2  3x3  3x3    1x1    3x3/2  1x1                 2x2/2 average, 1x1
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal, TypeAlias, get_args
 
 from torch import nn
 
@@ -23,7 +26,10 @@ from vertebra.contracts import Backbone
 from vertebra.errors import RecipeError
 from vertebra.layers.conv_norm import ConvNorm
 from vertebra.layers.drop_block import DropBlock
+from vertebra.layers.norm import GroupNormSpec
 from vertebra.layers.rounding import round_channels
+from vertebra.layers.selective_kernel import SelectiveKernelSpec
+from vertebra.layers.split_attention import SplitAttentionSpec
 from vertebra.layers.squeeze_excite import SqueezeExcite
 from vertebra.layers.stochastic_depth import StochasticDepth
 from vertebra.models.ranges import (
@@ -46,10 +52,12 @@ from vertebra.models.residual_blocks import (
     strided_shortcut,
 )
 from vertebra.models.shell import Place, ResidualBlock, ResidualNet, Stem, initialise
+from vertebra.models.surgery import replace_norms, standardise_convolutions
 
 BlockKind = Literal["basic", "bottleneck"]
 Form = Literal["A", "B", "C", "D"]
 DepthRule = Literal["linear", "stage"]
+SpatialSpec: TypeAlias = SplitAttentionSpec | SelectiveKernelSpec
 
 STAGE_CHANNELS = (64, 128, 256, 512)
 EXPANSION: Mapping[BlockKind, int] = {"basic": 1, "bottleneck": 4}
@@ -70,8 +78,12 @@ class ResNetSpec:
                            None, which leaves maps twice as fine, for small images.
     groups, group_width:   of a bottleneck's 3x3 convolution; the first stage has `groups` groups of
                            `group_width` channels, each later one groups twice as wide.
+    spatial:               what stands in the place of a bottleneck's 3x3 convolution, for which its
+                           groups widen to what it can split; None is that convolution.
     squeeze:               inner width of squeeze-and-excitation as a share of a block's output, in
                            (0, 1], rounded to the nearest multiple of 8; None has no gate.
+    norm:                  the norm of every layer; None is a batch norm.
+    standardised:          the convolutions before a norm have standardised filters.
     width, depth:          multiply the channels (rounded to multiples of 8) and `blocks` (to whole
                            ones, halves up, at least one).
     stochastic_depth:      rate of the deepest block, in [0, 1).
@@ -88,7 +100,10 @@ class ResNetSpec:
     stem_pool: StemPool | None = "max"
     groups: int = 1
     group_width: int = 64
+    spatial: SpatialSpec | None = None
     squeeze: float | None = None
+    norm: GroupNormSpec | None = None
+    standardised: bool = False
     width: float = 1.0
     depth: float = 1.0
     stochastic_depth: float = 0.0
@@ -115,6 +130,10 @@ class ResNetSpec:
                 f"groups={self.groups}, group_width={self.group_width} with block='basic'; "
                 "only a bottleneck has groups"
             )
+        if self.block == "basic" and self.spatial is not None:
+            raise RecipeError(
+                f"spatial={self.spatial} with block='basic'; only a bottleneck has a place for it"
+            )
         if self.squeeze is not None and not 0 < self.squeeze <= 1:
             raise RecipeError(f"squeeze={self.squeeze}; give a share in (0, 1], or None for none")
 
@@ -132,6 +151,10 @@ class ResNetSpec:
             channels=[round_channels(channels * self.width) for channels in STAGE_CHANNELS],
             in_channels=in_channels,
         )
+        if self.norm is not None:
+            replace_norms(net, self.norm)
+        if self.standardised:
+            standardise_convolutions(net)
         initialise(net, zero_init_last=self.zero_init_last)
         return net
 
@@ -154,7 +177,7 @@ class ResNetSpec:
                 shortcut=shortcut,
                 branch=branch,
             )
-        inner = max(1, place.channels * self.group_width // 64) * self.groups
+        inner = self._inner_channels(place)
         strides = (place.stride, 1) if self.form == "A" else (1, place.stride)
         return Bottleneck(
             ConvNorm(place.in_channels, inner, stride=strides[0], act=relu()),
@@ -164,14 +187,23 @@ class ResNetSpec:
             branch=branch,
         )
 
+    def _inner_channels(self, place: Place) -> int:
+        """Returns the width between a bottleneck's 1x1 convolutions."""
+        per_group = max(1, place.channels * self.group_width // 64)
+        multiple = 1 if self.spatial is None else self.spatial.group_multiple
+        return -(-per_group // multiple) * multiple * self.groups
+
     def _spatial(self, in_channels: int, channels: int, place: Place, *, stride: int) -> nn.Module:
+        act = partial(self._dropping_relu, place.stage)
+        if self.spatial is not None:
+            return self.spatial.build(channels, stride=stride, groups=self.groups, act=act)
         return ConvNorm(
             in_channels,
             channels,
             kernel=3,
             stride=stride,
             groups=self.groups,
-            act=self._dropping_relu(place.stage),
+            act=act(),
         )
 
     def _gate(self, channels: int) -> nn.Module:
@@ -216,6 +248,8 @@ NAMED: Mapping[str, ResNetSpec] = {
     "resnet50d": replace(_50, form="D"),
     "resnet101d": replace(_101, form="D"),
     "resnet152d": replace(_152, form="D"),
+    "resnet50_gn": replace(_50, norm=GroupNormSpec(groups=32)),
+    "resnet50_gn_ws": replace(_50, norm=GroupNormSpec(groups=32), standardised=True),
     "seresnet18": replace(_18, squeeze=_SE),
     "seresnet34": replace(_34, squeeze=_SE),
     "seresnet50": replace(_50, squeeze=_SE),

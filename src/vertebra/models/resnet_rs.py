@@ -7,9 +7,11 @@ where the text moves its stride into the next block.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from vertebra.errors import RecipeError
+from vertebra.layers.norm import GroupNormSpec
 from vertebra.models.resnet import ResNetSpec
 
 BLOCKS: Mapping[int, tuple[int, int, int, int]] = {
@@ -87,6 +89,7 @@ def resnet_rs(depth: int, *, stochastic_depth: float = 0.0) -> ResNetSpec:
 NAMED: Mapping[str, ResNetSpec] = {
     "resnetrs26": resnet_rs(26),
     "resnetrs50": resnet_rs(50),
+    "resnetrs50_gn": replace(resnet_rs(50), norm=GroupNormSpec(channels_per_group=16)),
     "resnetrs101": resnet_rs(101),
     "resnetrs152": resnet_rs(152),
     "resnetrs200": resnet_rs(200, stochastic_depth=0.1),
@@ -94,4 +97,5 @@ NAMED: Mapping[str, ResNetSpec] = {
     "resnetrs350": resnet_rs(350, stochastic_depth=0.1),
     "resnetrs420": resnet_rs(420, stochastic_depth=0.1),
 }
-"""The published family with each row's rate; `vertebra.models.shelf` finds them."""
+"""The published family with each row's rate, and one with group norms, which is ours;
+`vertebra.models.shelf` finds them."""

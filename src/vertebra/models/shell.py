@@ -22,6 +22,7 @@ class Place(NamedTuple):
     channels: inner width of its stage; what the block gives is its own affair (`out_channels`).
     stage:    0 to 3.
     fraction: 0 for the network's first block, 1 for its last.
+    position: in its stage, from 0; `is_last` there.
     """
 
     in_channels: int
@@ -29,6 +30,8 @@ class Place(NamedTuple):
     stride: int
     stage: int
     fraction: float
+    position: int
+    is_last: bool
 
 
 class ResidualBlock(nn.Module, ABC):
@@ -81,13 +84,15 @@ class ResidualNet(Backbone):
         for stage, (count, inner) in enumerate(zip(blocks, channels, strict=True)):
             stride = 2 if stage else 1
             row = nn.Sequential()
-            for first in (True, *(False,) * (count - 1)):
+            for position in range(count):
                 place = Place(
                     in_channels=given,
                     channels=inner,
-                    stride=stride if first else 1,
+                    stride=1 if position else stride,
                     stage=stage,
                     fraction=done / max(sum(blocks) - 1, 1),
+                    position=position,
+                    is_last=position == count - 1,
                 )
                 made = block(place)
                 row.append(made)
@@ -121,11 +126,11 @@ def initialise(net: nn.Module, *, zero_init_last: bool) -> None:
     if any(parameter.is_meta for parameter in net.parameters()):
         return
     for module in net.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d | nn.GroupNorm):
             module.reset_parameters()
     if zero_init_last:
         for module in net.modules():

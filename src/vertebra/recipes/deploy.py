@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from vertebra.contracts import Classifier
 from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
 from vertebra.engine.execution import Execution
@@ -20,7 +20,7 @@ from vertebra.records import RunDirectory, read_json
 class Deployed:
     """A model in eval mode with all it needs to name what is in a file."""
 
-    model: nn.Module
+    model: Classifier
     classes: tuple[str, ...]
     preprocess: Preprocess
     recipe: Recipe

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from vertebra.data.images import Split
 from vertebra.duration import Duration, epochs, steps
+from vertebra.models.pretrained import PretrainedReport
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.vary import vary
@@ -36,56 +37,87 @@ class Fitted(NamedTuple):
     notes: tuple[str, ...]
 
 
-def fit(recipe: Recipe, materials: Materials, *, fixed: Collection[str] = ()) -> Fitted:
+def fit(
+    recipe: Recipe,
+    materials: Materials,
+    *,
+    fixed: Collection[str] = (),
+    start: PretrainedReport | None = None,
+) -> Fitted:
     """Returns a recipe of one phase with image size, batch size, rate and warm-up suited to
-    `materials`.
+    `materials`, and with the size, mean and deviation of pixels that pretrained weights expect.
 
     The images are enlarged only for a network whose stem cannot be made finer; an epoch keeps
-    enough updates; the rate moves linearly with the batch (Bag of Tricks, section 3.1); the warm-up
-    takes at most a tenth of the run. `fixed` holds
-    paths as "data.batch_size".
+    enough updates; the rate moves with the batch; the warm-up takes at most a tenth of the run.
+    `fixed` holds paths as "data.batch_size". `start` is what the weights are that it starts from.
     """
     if len(recipe.phases) != 1:
         return Fitted(recipe, ())
-    notes: list[str] = []
-    changes: dict[str, Any] = {}
-    phase = recipe.phases[-1]
+    changes = _Changes(frozenset(fixed))
+    _fit_images(recipe, typical_side(materials.splits.train), start, changes)
+    _fit_length(recipe, len(materials.splits.train), changes)
+    return Fitted(vary(recipe, changes.values), tuple(changes.notes))
 
-    def change(path: str, before: object, after: object, reason: str) -> None:
-        is_fixed = any(path == each or path.startswith(f"{each}.") for each in fixed)
+
+class _Changes:
+    """The changes that are made, by path, and a sentence for each."""
+
+    def __init__(self, fixed: frozenset[str]) -> None:
+        self._fixed = fixed
+        self.values: dict[str, Any] = {}
+        self.notes: list[str] = []
+
+    def make(self, path: str, before: object, after: object, reason: str) -> None:
+        """Notes a change, unless there is none or the caller has fixed the value."""
+        is_fixed = any(path == each or path.startswith(f"{each}.") for each in self._fixed)
         if before != after and not is_fixed:
-            changes[path] = after
-            notes.append(f"{path}: {before} -> {after}, {reason}")
+            self.values[path] = after
+            self.notes.append(f"{path}: {before} -> {after}, {reason}")
 
-    side = typical_side(materials.splits.train)
-    smallest = STRIDE if "stem_pool" in vars(recipe.model) else ENLARGED_PX
-    stem_pool = getattr(recipe.model, "stem_pool", None)
-    size = max(smallest, math.ceil(side / STRIDE) * STRIDE)
-    size = min(phase.data.preprocess.image_size, size)
-    change("data.preprocess.image_size", phase.data.preprocess.image_size, size,
-           f"images are {side} px on their short side")  # fmt: skip
-    if changes and size <= SMALL_PX and stem_pool is not None:
-        change("model.stem_pool", stem_pool, None,
-               f"at {size} px it would leave maps of {size // STRIDE} px")  # fmt: skip
-    images = len(materials.splits.train)
+
+def _fit_images(
+    recipe: Recipe, side: int, start: PretrainedReport | None, changes: _Changes
+) -> None:
+    """Suits the images' size to their own, and size and scale to what the weights have seen."""
+    preprocess, path = recipe.phases[0].data.preprocess, "data.preprocess"
+    stem_pool = None if start else getattr(recipe.model, "stem_pool", None)
+    has_choice = start is None and "stem_pool" in vars(recipe.model)
+    largest = (start and start.image_size) or preprocess.image_size
+    size = max(STRIDE if has_choice else ENLARGED_PX, math.ceil(side / STRIDE) * STRIDE)
+    size = min(largest, size)
+    reason = f"images are {side} px on their short side"
+    if start and size == start.image_size:
+        reason = "the size that the weights were trained at"
+    changes.make(f"{path}.image_size", preprocess.image_size, size, reason)
+    if changes.values and size <= SMALL_PX and stem_pool is not None:
+        small = f"at {size} px it would leave maps of {size // STRIDE} px"
+        changes.make("model.stem_pool", stem_pool, None, small)
+    for name in ("mean", "std"):
+        ours, theirs = getattr(preprocess, name), start and getattr(start, name)
+        if theirs and len(theirs) == preprocess.channels:
+            changes.make(f"{path}.{name}", ours, theirs, "as the weights were trained")
+
+
+def _fit_length(recipe: Recipe, images: int, changes: _Changes) -> None:
+    """Suits batch, rate and warm-up to the number of images."""
+    phase = recipe.phases[0]
     batch = phase.data.batch_size
     smaller = smaller_batch(batch, images, accumulate=phase.accumulate)
-    change("data.batch_size", batch, smaller, f"{images} images to learn from")
-    batch = changes.get("data.batch_size", batch)
-    lr = phase.optimizer.lr * batch / phase.data.batch_size
-    change("optimizer.lr", phase.optimizer.lr, lr, "the rate moves with the batch")
-    warmup = shorter_warmup(phase.schedule.warmup, phase.length, images / batch)
-    change("schedule.warmup", str(phase.schedule.warmup), str(warmup), "a tenth of the run")
-    return Fitted(vary(recipe, changes), tuple(notes))
+    changes.make("data.batch_size", batch, smaller, f"{images} images to learn from")
+    now = changes.values.get("data.batch_size", batch)
+    lr = phase.optimizer.lr_for(now / batch)
+    changes.make("optimizer.lr", phase.optimizer.lr, lr, "the rate moves with the batch")
+    warmup = shorter_warmup(phase.schedule.warmup, phase.length, images / now)
+    changes.make("schedule.warmup", str(phase.schedule.warmup), str(warmup), "a tenth of the run")
 
 
 def with_batch_size(recipe: Recipe, batch_size: int) -> Recipe:
-    """Returns the recipe with another batch in every phase, its rate moved linearly with it."""
+    """Returns the recipe with another batch in every phase, its rate moved with it."""
     changes: dict[str, Any] = {}
     for place, phase in enumerate(recipe.phases):
         scale = batch_size / phase.data.batch_size
         changes[f"phases.{place}.data.batch_size"] = batch_size
-        changes[f"phases.{place}.optimizer.lr"] = phase.optimizer.lr * scale
+        changes[f"phases.{place}.optimizer.lr"] = phase.optimizer.lr_for(scale)
     return vary(recipe, changes)
 
 

@@ -71,11 +71,12 @@ def build_training(
 ) -> Training:
     """Returns the phase's training around `model`; `images` is the size of its training split."""
     method = phase.method.build(model)
+    phase.fine_tuning.freeze(method)
     recipe.execution.place(method, device)
     steps_per_epoch = images / phase.data.batch_size
     return Training(
         method=method,
-        optimizer=phase.optimizer.build(method.parameter_groups(), device),
+        optimizer=phase.optimizer.build(phase.fine_tuning.parameter_groups(method), device),
         schedule=phase.schedule,
         lr=phase.optimizer.lr,
         steps=phase.length.to_steps(steps_per_epoch),

@@ -84,6 +84,7 @@ def prepare(
     cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
     prepared = Prepared(recipe, materials, cost)
     for place, phase in enumerate(recipe.phases):
+        phase.fine_tuning.check(model)
         progress = Progress(0, prepared.steps(place))
         phase.schedule.factor(progress, prepared.steps_per_epoch(place))  # refuses what cannot fit
     return prepared

@@ -12,6 +12,7 @@ from vertebra.engine.execution import Execution
 from vertebra.engine.optimizers import SGD, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.errors import RecipeError
+from vertebra.methods.fine_tuning import FineTuning
 from vertebra.methods.supervised import SupervisedSpec
 from vertebra.models.specs import ModelSpec
 
@@ -52,14 +53,16 @@ class Data:
 class Phase:
     """One stretch of a run; a later phase goes on with the weights of the one before.
 
-    accumulate: batches in which the images of an update pass through the network, to save memory.
-    clip_norm:  the gradient's largest norm; None does not clip.
-    averaging:  an average of the weights that is evaluated in their place; None evaluates the
-                weights.
+    fine_tuning: which levels of the network learn, and at what rate.
+    accumulate:  batches in which the images of an update pass through the network, to save memory.
+    clip_norm:   the gradient's largest norm; None does not clip.
+    averaging:   an average of the weights that is evaluated in their place; None evaluates the
+                 weights.
     """
 
     data: Data
     method: MethodSpec = field(default_factory=SupervisedSpec)
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     optimizer: OptimizerSpec = field(default_factory=lambda: SGD(lr=0.1))
     schedule: ScheduleSpec = field(default_factory=Cosine)
     length: Duration = field(default=epochs(90))
@@ -85,6 +88,22 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """Where the weights of a run start from.
+
+    weights: "default" for those that the model's name stands for, a tag or a source as
+             `vertebra models --pretrained` lists them, the path of a .safetensors file, or a run
+             directory.
+    """
+
+    weights: str = "default"
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise RecipeError("weights=''; name some, or set pretrained to null for fresh ones")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """When the selection split is looked at, and which weights are kept.
 
@@ -102,13 +121,19 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole run. `source` is the paper and section; `dropout` stands before the classifier."""
+    """A whole run.
+
+    source:     the paper and section.
+    pretrained: the weights that it starts from; None draws fresh ones from the seed.
+    dropout:    stands before the classifier.
+    """
 
     name: str
     source: str
     model: ModelSpec
     phases: tuple[Phase, ...]
     expects: Expectation = field(default_factory=Expectation)
+    pretrained: Pretrained | None = None
     dropout: float = 0.0
     selection: Selection = field(default_factory=Selection)
     execution: Execution = field(default_factory=Execution)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from vertebra.contracts import Classifier
 from vertebra.engine import checkpoint
 from vertebra.engine.clock import Clock
 from vertebra.engine.distributed import World, joined
@@ -13,6 +14,7 @@ from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.observers import View
 from vertebra.engine.pace import Pace
 from vertebra.errors import CheckpointError
+from vertebra.models.pretrained import PretrainedReport
 from vertebra.models.shelf import title
 from vertebra.recipes.codec import from_data, to_data
 from vertebra.recipes.judge import judge
@@ -20,6 +22,7 @@ from vertebra.recipes.materials import evaluation_batches
 from vertebra.recipes.phase_run import PhaseRun, Session
 from vertebra.recipes.prepare import Prepared, prepare
 from vertebra.recipes.recipe import Recipe
+from vertebra.recipes.start import load_start
 from vertebra.records import (
     EventLog,
     Json,
@@ -95,13 +98,35 @@ class _Run:
                 device = recipe.execution.resolve(local_rank=world.local_rank)
                 view = self.view if world.leads else None
                 session = Session(self.directory, device, world, view, interrupts, self.clock)
+                # before anything is written: the weights that it starts from may be missing
+                model, start = self._first_model(saved)
                 if is_new:
                     self._open(session)
                 else:
                     self._reopen(saved, session)
-                phase = self._train(saved, session)
+                if start is not None:
+                    self._note_start(start, session)
+                phase = self._train(model, saved, session)
             # after all have parted: the others need not wait for what one does alone
             return self._report(phase) if world.leads else None
+
+    def _first_model(
+        self, saved: checkpoint.Checkpoint | None
+    ) -> tuple[Classifier, PretrainedReport | None]:
+        """Returns the model as it starts; what was loaded into it, unless a checkpoint will be."""
+        model, recipe = self.prepared.new_model(), self.prepared.recipe
+        if recipe.pretrained is None or saved is not None:
+            return model, None
+        classes = self.prepared.classes
+        return model, load_start(model, recipe, recipe.pretrained, classes=classes)
+
+    def _note_start(self, start: PretrainedReport, session: Session) -> None:
+        if session.view is not None:
+            for note in start.notes:
+                session.view.message(note)
+        if session.world.leads:
+            values = {"source": start.source, "licence": start.licence}
+            EventLog(self.directory.metrics).append("start", step=0, epoch=0.0, values=values)
 
     def _open(self, session: Session) -> None:
         """Writes what is known before training into a new directory."""
@@ -144,13 +169,15 @@ class _Run:
         described = describe(session.device, processes=session.world.size)
         return {**described, "images": self.prepared.digest}
 
-    def _train(self, saved: checkpoint.Checkpoint | None, session: Session) -> PhaseRun:
+    def _train(
+        self, model: Classifier, saved: checkpoint.Checkpoint | None, session: Session
+    ) -> PhaseRun:
         """Trains the phases, each from the weights of the one before; returns the last one."""
         prepared, first = self.prepared, int(saved.state["phase"]) if saved else 0
         last = len(prepared.recipe.phases) - 1
         if session.view is not None:
             session.view.start(prepared.total_steps, prepared.steps_per_epoch(last))
-        phase = self._phase(first, session, before=None)
+        phase = PhaseRun(prepared, first, session, model=model, pace=Pace())
         if saved is not None:
             phase.restore(saved)
         phase.train()
@@ -160,10 +187,8 @@ class _Run:
         session.world.wait()
         return phase
 
-    def _phase(self, place: int, session: Session, *, before: PhaseRun | None) -> PhaseRun:
+    def _phase(self, place: int, session: Session, *, before: PhaseRun) -> PhaseRun:
         model = self.prepared.new_model()
-        if before is None:
-            return PhaseRun(self.prepared, place, session, model=model, pace=Pace())
         model.load_state_dict(before.training.deployable().state_dict())
         return PhaseRun(self.prepared, place, session, model=model, pace=before.logger.pace)
 
@@ -186,6 +211,7 @@ class _Run:
         record = RunRecord(
             name=prepared.recipe.name,
             model=title(prepared.recipe.model),
+            pretrained=self._pretrained(),
             recipe=to_data(prepared.recipe),
             environment=read_json(place.environment),
             started=self.clock.started,
@@ -210,6 +236,12 @@ class _Run:
         write_record(place, record)
         write_report(place)
         return record
+
+    def _pretrained(self) -> Json:
+        """Returns source and licence of the weights that the run started from, None for fresh
+        ones."""
+        starts = [*read_events(self.directory.metrics, "start")]
+        return {name: starts[-1][name] for name in ("source", "licence")} if starts else None
 
     def _judge(self, training: Training) -> Evaluation:
         splits = self.prepared.materials[-1].splits

@@ -33,6 +33,7 @@ RECIPES: Mapping[str, Entry] = {
         "digits", "digits", "the default without data: handwritten digits", has_data=True
     ),
     "small": Entry("small", "small", "the default for your own images: a small ResNet-RS"),
+    "finetune": Entry("finetune", "finetune", "the default with --pretrained: gentle, short"),
     "baseline": Entry("bag_of_tricks", "baseline", "ResNet-50 as in the ResNet paper"),
     "bag-of-tricks": Entry("bag_of_tricks", "bag_of_tricks", "ResNet-50-D, refinements stacked"),
     "resnet-rs": Entry("resnet_rs", "resnet_rs", "ResNet-RS, the smallest: 50 layers at 160 px"),

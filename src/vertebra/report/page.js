@@ -27,17 +27,43 @@ function thinned(own, width) {
   return { ...own, tickvals: keep(own.tickvals), ticktext: keep(own.ticktext) };
 }
 
-function draw(name) {
-  const place = document.getElementById(`plot-${name}`);
+/** Finds the figure of a plot: the one of its name, or the one that a menu beside it says. */
+function figureOf(place) {
+  const name = place.id.slice("plot-".length);
+  const menu = document.querySelector(`select[data-draws="${name}"]`);
+  return figures[menu ? menu.value : name];
+}
+
+/** Returns the labels of a figure as annotations, but those that would lie over another one. */
+function annotated({ data, layout, labels }, width, height) {
+  const scaled = (value, own) => own.type === "log" ? Math.log10(value) : value;
+  const pixels = (letter, length) => {
+    const values = data.flatMap((trace) => trace[letter]).map((value) => scaled(value, layout[`${letter}axis`]));
+    return length / (Math.max(...values) - Math.min(...values) || 1);
+  };
+  const [across, up] = [pixels("x", width), pixels("y", height)];
+  const kept = [];
+  for (const { x, y, text } of [...labels].reverse()) {
+    const one = { x: scaled(x, layout.xaxis), y: scaled(y, layout.yaxis), text };
+    const hides = (other) => Math.abs(one.x - other.x) * across < 7 * Math.max(text.length, other.text.length)
+      && Math.abs(one.y - other.y) * up < 16;
+    if (!kept.some(hides)) kept.push(one);
+  }
+  return kept.map((one) => ({ ...one, showarrow: false, xanchor: "right", yanchor: "bottom", xshift: -3, yshift: 3, font: { size: 11 } }));
+}
+
+function draw(place) {
   const style = getComputedStyle(document.documentElement);
-  const { data, layout, square } = coloured(figures[name], style);
+  const figure = coloured(figureOf(place), style);
+  const { data, layout, square, height = 250 } = figure;
   const isTouch = matchMedia("(pointer: coarse)").matches;
   const colours = { isTouch, ...coloured({ line: "var(--line)", muted: "var(--muted)", ink: "var(--ink)", card: "var(--card)" }, style) };
   const width = place.clientWidth;
   const [x, y] = [layout.xaxis, layout.yaxis].map((own) => axis(square ? thinned(own, width) : own, colours));
   Plotly.react(place, data, {
     ...layout, xaxis: x, yaxis: square ? { ...y, scaleanchor: "x", constrain: "domain" } : y,
-    width, height: square ? width : 250,
+    width, height: square ? width : height,
+    annotations: figure.labels && width > 480 ? annotated(figure, width - 54, height - 48) : [],
     margin: { l: 44, r: 10, t: 8, b: 40 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.ink },
@@ -48,7 +74,7 @@ function draw(name) {
   }, { displayModeBar: false });
 }
 
-function drawAll() { Object.keys(figures).forEach(draw); }
+function drawAll() { document.querySelectorAll(".plot").forEach(draw); }
 
 /** Makes the heads of a table sort its rows: numbers from the smallest, names from A. */
 function makeSortable(table) {
@@ -75,6 +101,8 @@ function makeSortable(table) {
 document.querySelectorAll("[data-sortable] table").forEach(makeSortable);
 document.querySelectorAll(".mistakes img").forEach((image) =>
   image.decode().then(() => image.classList.toggle("small", image.naturalWidth < 64), () => {}));
+document.querySelectorAll("select[data-draws]").forEach((menu) =>
+  menu.addEventListener("change", () => draw(document.getElementById(`plot-${menu.dataset.draws}`))));
 drawAll();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 let pending;

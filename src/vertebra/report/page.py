@@ -1,23 +1,15 @@
-"""RUN/report.html: one file that shows a run, opens from a disk, and loads nothing."""
+"""RUN/report.html: one file that shows a run."""
 
-import json
-from importlib.resources import files
 from pathlib import Path
-
-from plotly.offline import get_plotlyjs
 
 from vertebra.errors import DeviceError
 from vertebra.records import Json, RunDirectory
 from vertebra.report import answers, sections
 from vertebra.report.curves import curves
+from vertebra.report.document import document
 from vertebra.report.findings import Findings, read_findings
 from vertebra.report.heatmap import heatmap
-from vertebra.report.markup import Html, element, join
-
-# a second lock on the door: even markup that slipped through the escaping may load and send nothing
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
+from vertebra.report.markup import element
 
 
 def write_report(directory: RunDirectory) -> Path:
@@ -58,44 +50,4 @@ def page(findings: Findings) -> str:
         sections.commands(findings),
         sections.recipe(findings),
     )
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            element("head", *_head(f"{findings.model} on {findings.data}")),
-            element("body", body, _scripts(figures)),
-            "</html>\n",
-        ]
-    )
-
-
-def _head(title: str) -> list[Html]:
-    return [
-        element("meta", attributes={"charset": "utf-8"}),
-        element("meta", attributes={"http-equiv": "Content-Security-Policy", "content": _POLICY}),
-        element(
-            "meta",
-            attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"},
-        ),
-        element("link", attributes={"rel": "icon", "href": "data:,"}),
-        element("title", title),
-        element("style", _part("style.css")),
-    ]
-
-
-def _scripts(figures: dict[str, Json]) -> Html:
-    """Returns the figures as data, plotly, and the page's own script."""
-    data = json.dumps(figures, allow_nan=False, separators=(",", ":"))
-    # inside a script nothing is unescaped by HTML, so "<" is written in JSON's own way
-    safe = Html(data.replace("<", "\\u003c"))
-    return join(
-        [
-            element("script", safe, attributes={"type": "application/json", "id": "figures"}),
-            element("script", Html(get_plotlyjs())),
-            element("script", _part("page.js")),
-        ]
-    )
-
-
-def _part(name: str) -> Html:
-    return Html(files("vertebra.report").joinpath(name).read_text(encoding="utf-8"))
+    return document(f"{findings.model} on {findings.data}", body, figures=figures)

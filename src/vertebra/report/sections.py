@@ -124,9 +124,11 @@ def _headline(findings: Findings) -> Sequence[Html]:
 
 def _record_facts(record: RunRecord) -> dict[str, str]:
     reported = say.figures(record.reported_split, record.figures)
+    start = {"starts from": record.pretrained["source"]} if record.pretrained else {}
     return {
         **reported,
         **say.figures("selection", record.selection),
+        **start,
         "chosen step": f"{say.count(record.best_step)} of {say.count(record.steps)}",
         "epochs": f"{record.epochs:g}",
         "parameters": say.amount(record.parameters),

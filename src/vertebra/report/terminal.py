@@ -25,7 +25,8 @@ class RunPlan:
     """What is about to run; what was not measured is None.
 
     image_size: as text, "3 x 160 x 160"; step_seconds and memory_mb: measured on a few steps;
-    fitted: what was changed to suit the images, a sentence each.
+    start: the weights that it starts from; fitted: what was changed to suit the images, a sentence
+    each.
     """
 
     recipe: str
@@ -41,6 +42,7 @@ class RunPlan:
     precision: str
     workers: int
     output: Path
+    start: str | None = None
     fitted: Sequence[str] = ()
     step_seconds: float | None = None
     total_seconds: float | None = None
@@ -85,6 +87,7 @@ def run_plan(plan: RunPlan) -> RenderableType:
         {
             "recipe": plan.recipe,
             "model": f"{plan.model}: {size}",
+            "starts from": plan.start,
             "images": f"{plan.image_size}, {plan.batch_size} a batch",
             "length": f"{say.number_of(plan.epochs, 'epoch')}, {say.number_of(plan.steps, 'step')}",
             "optimizer": plan.optimizer,

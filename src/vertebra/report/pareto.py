@@ -1,0 +1,140 @@
+"""Which models nobody beats: the Pareto front of accuracy and a cost, and its figure.
+
+accuracy                  o           o is on the front: nothing that costs as little
+    |             o-------|           is as accurate; the rest is dominated by one that is.
+    |        o----|   x
+    |   o----|  x
+    +--------------------- cost
+"""
+
+from collections.abc import Sequence
+from html import escape
+from itertools import cycle, product
+from math import floor, log10
+
+from vertebra.records import Json
+from vertebra.report.measured import QUANTITIES, Measured
+from vertebra.report.quantities import percent, plain
+
+_COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--muted)")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+_WIDE = 8
+"""Times the smallest cost from which on the axis is logarithmic."""
+
+
+def front(accuracies: Sequence[float], costs: Sequence[float]) -> list[int]:
+    """Returns the places of the points that no other dominates, from the cheapest on.
+
+    A point dominates another if it is as accurate and as cheap, and better in one of the two.
+    """
+    order = sorted(range(len(costs)), key=lambda place: (costs[place], -accuracies[place]))
+    chosen: list[int] = []
+    for place in order:
+        point = (accuracies[place], costs[place])
+        best = (accuracies[chosen[-1]], costs[chosen[-1]]) if chosen else None
+        if best is None or point[0] > best[0] or point == best:
+            chosen.append(place)
+    return chosen
+
+
+def against_cost(measured: Sequence[Measured], cost: str) -> Json:
+    """Returns a figure of published accuracy against a cost, with the front."""
+    drawn = [each for each in measured if each.top1 is not None and each.value(cost) is not None]
+    y = [each.top1 or 0.0 for each in drawn]
+    x = [each.value(cost) or 0.0 for each in drawn]
+    best = front(y, x)
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "front",
+        "x": _rounded([x[place] for place in best]),
+        "y": [y[place] for place in best],
+        "line": {"shape": "hv", "color": "var(--faint)", "width": 2},
+        "hoverinfo": "skip",
+    }
+    labels = [{"x": x[place], "y": y[place], "text": _name(drawn[place])} for place in best]
+    axis = {"title": {"text": "top-1 accuracy, published"}, "tickformat": ".3~p"}
+    return _figure([line, *_families(drawn, x, y, cost)], x, cost, axis, labels)
+
+
+def time_against(measured: Sequence[Measured], cost: str) -> Json:
+    """Returns a figure of latency against a cost, for models of which no accuracy is known."""
+    drawn = [
+        each
+        for each in measured
+        if each.value("latency_ms") is not None and each.value(cost) is not None
+    ]
+    y = [each.value("latency_ms") or 0.0 for each in drawn]
+    x = [each.value(cost) or 0.0 for each in drawn]
+    axis = {"title": {"text": QUANTITIES["latency_ms"].label}, **_scale(y)}
+    return _figure(_families(drawn, x, y, cost), x, cost, axis, [])
+
+
+def _figure(
+    traces: list[Json], x: list[float], cost: str, y_axis: Json, labels: list[Json]
+) -> Json:
+    return {
+        "data": traces,
+        "labels": labels,
+        "layout": {
+            "xaxis": {"title": {"text": QUANTITIES[cost].label}, **_scale(x)},
+            "yaxis": y_axis,
+            "hovermode": "closest",
+            "showlegend": True,
+        },
+        "height": 480,
+    }
+
+
+def _scale(values: Sequence[float]) -> Json:
+    """Returns a logarithmic axis where the values differ by much, else one from zero."""
+    if values and min(values) > 0 and max(values) > _WIDE * min(values):
+        first, last = (floor(log10(value)) for value in (min(values), max(values)))
+        ticks = [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
+        texts = [f"{tick:,g}" for tick in ticks]
+        return {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": texts}
+    return {"rangemode": "tozero"}
+
+
+def _families(drawn: list[Measured], x: list[float], y: list[float], cost: str) -> list[Json]:
+    """Returns a trace of markers for each family."""
+    looks = cycle((colour, symbol) for symbol, colour in product(_SYMBOLS, _COLOURS))
+    traces: list[Json] = []
+    for family, (colour, symbol) in zip(
+        dict.fromkeys(each.family for each in drawn), looks, strict=False
+    ):
+        places = [place for place, each in enumerate(drawn) if each.family == family]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": escape(plain(family), quote=False),
+                "x": _rounded([x[place] for place in places]),
+                "y": _rounded([y[place] for place in places]),
+                "text": [_hover(drawn[place], cost) for place in places],
+                "hoverinfo": "text",
+                "marker": {"color": colour, "symbol": symbol, "size": 9},
+            }
+        )
+    return traces
+
+
+def _hover(each: Measured, cost: str) -> str:
+    shown = ["latency_ms", "images_per_s", "macs", "parameters"]
+    shown += [cost] if cost not in shown else []
+    lines = [f"<b>{_name(each)}</b>"]
+    if each.top1 is not None:
+        lines.append(f"top-1 {percent(each.top1)}, published")
+    lines += [
+        f"{QUANTITIES[name].title} {each.text(name)} {QUANTITIES[name].unit}" for name in shown
+    ]
+    return "<br>".join(lines)
+
+
+def _name(each: Measured) -> str:
+    """Returns name and image size; what plotly takes for markup is escaped."""
+    return f"{escape(plain(each.name), quote=False)} {each.image_size} px"
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]
