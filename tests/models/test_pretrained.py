@@ -216,7 +216,7 @@ def test_a_missing_file_says_what_to_place_where(no_cache):
     place = no_cache / "ours/weights/timm/resnet18.a1_in1k/model.safetensors"
     assert str(caught.value) == (
         "the weights timm/resnet18.a1_in1k are not on this machine; add --download, or place "
-        f"model.safetensors of https://huggingface.co/timm/resnet18.a1_in1k at {place}"
+        f"model.safetensors of timm/resnet18.a1_in1k on the Hugging Face Hub at {place}"
     )
 
 

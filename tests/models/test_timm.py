@@ -235,7 +235,7 @@ def test_a_misspelt_name_gets_the_nearest_of_timm():
         find_spec("timm/efficientnet_bO")
     with pytest.raises(NameLookupError, match=r"no weights 'a1_in1'.*did you mean 'a1_in1k'"):
         find_spec("timm/resnet50.a1_in1")
-    with pytest.raises(NameLookupError, match="a model of timm is called timm/NAME"):
+    with pytest.raises(NameLookupError, match="one of timm is called timm/efficientnet_b0"):
         find_spec("efficientnet_b0")
 
 

@@ -80,7 +80,7 @@ def _list(arguments: Arguments) -> None:
         (name, entry.family.name, amount(cost.parameters), amount(cost.macs), entry.image_size)
         for name, entry, cost in ((name, SHELF[name], known[name]) for name in names)
     ]
-    columns = ("model", "family", "parameters", "MACs", "at px")
+    columns = ("model", "family", "params", "MACs", "at px")
     open_console().print(names_table(columns, rows, numbers=3))
     print(f"\n{len(names)} of {len(SHELF)} models; `vertebra models show NAME` draws one")
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vertebra.errors import NameLookupError
-from vertebra.lookup import find
+from vertebra.lookup import suggest
 
 if TYPE_CHECKING:
     from vertebra.contracts import Backbone
@@ -52,9 +52,9 @@ _RS_GN = Family("ResNet-RS-GN", "vertebra.models.resnet_rs", "Group Normalizatio
 _BIT = Family("BiT", "vertebra.models.bit", "Big Transfer (2019)")
 _RS = Family("ResNet-RS", "vertebra.models.resnet_rs", "Revisiting ResNets (2021)")
 _CONVNEXT = Family("ConvNeXt", "vertebra.models.convnext", "A ConvNet for the 2020s (2022)")
-_LADDER = "vertebra.models.convnext_ladder"
-_LADDER_T = Family("ConvNeXt-T ladder", _LADDER, "A ConvNet for the 2020s (2022)")
-_LADDER_B = Family("ConvNeXt-B ladder", _LADDER, "A ConvNet for the 2020s (2022)")
+_LADDER = Family(
+    "ConvNeXt ladder", "vertebra.models.convnext_ladder", "A ConvNet for the 2020s (2022)"
+)
 _LEVIT = Family("LeViT", "vertebra.models.levit", "LeViT (2021)")
 _CLIPS = "vertebra.models.resnet3d"
 _SLOW = Family("Slow, I3D", _CLIPS, "SlowFast Networks (2019) and its code")
@@ -138,38 +138,38 @@ SHELF: Mapping[str, Entry] = {
     "convnext_iso_small": Entry(_CONVNEXT, "18 blocks of 384 channels, one map"),
     "convnext_iso_base": Entry(_CONVNEXT, "18 blocks of 768 channels, one map"),
     "convnext_iso_large": Entry(_CONVNEXT, "36 blocks of 1024 channels, one map"),
-    "convnext_ladder_t00_resnet": Entry(_LADDER_T, "a residual network"),
-    "convnext_ladder_t01_ratio": Entry(_LADDER_T, "another share of the blocks in each stage"),
-    "convnext_ladder_t02_patches": Entry(_LADDER_T, "patches of 4x4 as the stem"),
-    "convnext_ladder_t03_depthwise": Entry(_LADDER_T, "depthwise convolutions"),
-    "convnext_ladder_t04_width": Entry(_LADDER_T, "more channels"),
-    "convnext_ladder_t05_inverted": Entry(_LADDER_T, "blocks wide inside and narrow outside"),
-    "convnext_ladder_t06_moved_up": Entry(_LADDER_T, "the depthwise convolution comes first"),
-    "convnext_ladder_t07_kernel5": Entry(_LADDER_T, "a kernel of 5x5"),
-    "convnext_ladder_t08_kernel7": Entry(_LADDER_T, "a kernel of 7x7"),
-    "convnext_ladder_t09_kernel9": Entry(_LADDER_T, "a kernel of 9x9"),
-    "convnext_ladder_t10_kernel11": Entry(_LADDER_T, "a kernel of 11x11"),
-    "convnext_ladder_t11_gelu": Entry(_LADDER_T, "GELU for ReLU"),
-    "convnext_ladder_t12_one_act": Entry(_LADDER_T, "one activation in a block"),
-    "convnext_ladder_t13_one_norm": Entry(_LADDER_T, "one norm in a block"),
-    "convnext_ladder_t14_layer_norm": Entry(_LADDER_T, "layer norm for batch norm"),
-    "convnext_ladder_t15_downsampling": Entry(_LADDER_T, "downsampling between the stages"),
-    "convnext_ladder_b00_resnet": Entry(_LADDER_B, "a residual network"),
-    "convnext_ladder_b01_ratio": Entry(_LADDER_B, "another share of the blocks in each stage"),
-    "convnext_ladder_b02_patches": Entry(_LADDER_B, "patches of 4x4 as the stem"),
-    "convnext_ladder_b03_depthwise": Entry(_LADDER_B, "depthwise convolutions"),
-    "convnext_ladder_b04_width": Entry(_LADDER_B, "more channels"),
-    "convnext_ladder_b05_inverted": Entry(_LADDER_B, "blocks wide inside and narrow outside"),
-    "convnext_ladder_b06_moved_up": Entry(_LADDER_B, "the depthwise convolution comes first"),
-    "convnext_ladder_b07_kernel5": Entry(_LADDER_B, "a kernel of 5x5"),
-    "convnext_ladder_b08_kernel7": Entry(_LADDER_B, "a kernel of 7x7"),
-    "convnext_ladder_b09_kernel9": Entry(_LADDER_B, "a kernel of 9x9"),
-    "convnext_ladder_b10_kernel11": Entry(_LADDER_B, "a kernel of 11x11"),
-    "convnext_ladder_b11_gelu": Entry(_LADDER_B, "GELU for ReLU"),
-    "convnext_ladder_b12_one_act": Entry(_LADDER_B, "one activation in a block"),
-    "convnext_ladder_b13_one_norm": Entry(_LADDER_B, "one norm in a block"),
-    "convnext_ladder_b14_layer_norm": Entry(_LADDER_B, "layer norm for batch norm"),
-    "convnext_ladder_b15_downsampling": Entry(_LADDER_B, "downsampling between the stages"),
+    "convnext_ladder_t00_resnet": Entry(_LADDER, "a residual network"),
+    "convnext_ladder_t01_ratio": Entry(_LADDER, "another share of the blocks in each stage"),
+    "convnext_ladder_t02_patches": Entry(_LADDER, "patches of 4x4 as the stem"),
+    "convnext_ladder_t03_depthwise": Entry(_LADDER, "depthwise convolutions"),
+    "convnext_ladder_t04_width": Entry(_LADDER, "more channels"),
+    "convnext_ladder_t05_inverted": Entry(_LADDER, "blocks wide inside and narrow outside"),
+    "convnext_ladder_t06_moved_up": Entry(_LADDER, "the depthwise convolution comes first"),
+    "convnext_ladder_t07_kernel5": Entry(_LADDER, "a kernel of 5x5"),
+    "convnext_ladder_t08_kernel7": Entry(_LADDER, "a kernel of 7x7"),
+    "convnext_ladder_t09_kernel9": Entry(_LADDER, "a kernel of 9x9"),
+    "convnext_ladder_t10_kernel11": Entry(_LADDER, "a kernel of 11x11"),
+    "convnext_ladder_t11_gelu": Entry(_LADDER, "GELU for ReLU"),
+    "convnext_ladder_t12_one_act": Entry(_LADDER, "one activation in a block"),
+    "convnext_ladder_t13_one_norm": Entry(_LADDER, "one norm in a block"),
+    "convnext_ladder_t14_layer_norm": Entry(_LADDER, "layer norm for batch norm"),
+    "convnext_ladder_t15_downsampling": Entry(_LADDER, "downsampling between the stages"),
+    "convnext_ladder_b00_resnet": Entry(_LADDER, "a residual network"),
+    "convnext_ladder_b01_ratio": Entry(_LADDER, "another share of the blocks in each stage"),
+    "convnext_ladder_b02_patches": Entry(_LADDER, "patches of 4x4 as the stem"),
+    "convnext_ladder_b03_depthwise": Entry(_LADDER, "depthwise convolutions"),
+    "convnext_ladder_b04_width": Entry(_LADDER, "more channels"),
+    "convnext_ladder_b05_inverted": Entry(_LADDER, "blocks wide inside and narrow outside"),
+    "convnext_ladder_b06_moved_up": Entry(_LADDER, "the depthwise convolution comes first"),
+    "convnext_ladder_b07_kernel5": Entry(_LADDER, "a kernel of 5x5"),
+    "convnext_ladder_b08_kernel7": Entry(_LADDER, "a kernel of 7x7"),
+    "convnext_ladder_b09_kernel9": Entry(_LADDER, "a kernel of 9x9"),
+    "convnext_ladder_b10_kernel11": Entry(_LADDER, "a kernel of 11x11"),
+    "convnext_ladder_b11_gelu": Entry(_LADDER, "GELU for ReLU"),
+    "convnext_ladder_b12_one_act": Entry(_LADDER, "one activation in a block"),
+    "convnext_ladder_b13_one_norm": Entry(_LADDER, "one norm in a block"),
+    "convnext_ladder_b14_layer_norm": Entry(_LADDER, "layer norm for batch norm"),
+    "convnext_ladder_b15_downsampling": Entry(_LADDER, "downsampling between the stages"),
     "levit_128s": Entry(_LEVIT, "9 blocks of attention, from 128 channels"),
     "levit_128": Entry(_LEVIT, "12 blocks of attention, from 128 channels"),
     "levit_192": Entry(_LEVIT, "12 blocks of attention, from 192 channels"),
@@ -226,10 +226,12 @@ def find_entry(name: str) -> Entry:
         from vertebra.models.timm_library import native_size
 
         return Entry(_TIMM, "of the library timm", native_size(theirs))
-    try:
-        return find(SHELF, name, kind="model")
-    except NameLookupError as error:
-        raise NameLookupError(f"{error} (a model of timm is called timm/NAME)") from None
+    if name in SHELF:
+        return SHELF[name]
+    near = suggest(name, SHELF)
+    if near.startswith("choose"):  # ours are too many to list, and none is alike
+        near = f"`vertebra models` lists ours, and one of timm is called {NAMESPACE}/{name}"
+    raise NameLookupError(f"unknown model {name!r}; {near}")
 
 
 def find_spec(name: str) -> BackboneSpec:

@@ -71,7 +71,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _page(weights: Weights) -> str:
-    return f"https://huggingface.co/{weights.repository}"
+    return f"{weights.repository} on the Hugging Face Hub"
 
 
 def _cached(weights: Weights) -> Path | None:

@@ -17,7 +17,8 @@ from vertebra.models.surgery import swap_norm
 from vertebra.recipes.recipe import Expectation, Phase, Pretrained, Recipe
 
 LR_SHARE = 0.1
-"""Share of a recipe's rate at which carried weights learn: the full one shakes them to pieces."""
+"""Share of a recipe's rate at which group norms learn: what batch norms bear is too much for them.
+"""
 
 
 def group_normed(
