@@ -14,7 +14,24 @@ from vertebra.layers.layout import lay_out_by_pixel
 from vertebra.models.shelf import SHELF, BackboneSpec, create_backbone, find_spec
 from vertebra.models.shell import ResidualNet
 
-every_model = pytest.mark.parametrize("name", SHELF)
+SIZES_OF_PARTS = {"blocks", "channels", "heads"}
+"""Fields of a spec that say how much there is of something, and not what."""
+
+
+def kinds_first() -> list[object]:
+    """Returns every name; those that differ from an earlier one in numbers alone are slow."""
+    seen: set[str] = set()
+    names: list[object] = []
+    for name in SHELF:
+        spec = find_spec(name)
+        fields = {key: value for key, value in vars(spec).items() if key not in SIZES_OF_PARTS}
+        kind = f"{type(spec).__name__} {fields}"
+        names.append(pytest.param(name, marks=pytest.mark.slow) if kind in seen else name)
+        seen.add(kind)
+    return names
+
+
+every_model = pytest.mark.parametrize("name", kinds_first())
 SIZES = [(1, 1), (33, 33), (64, 50), (161, 97)]
 
 

@@ -15,6 +15,7 @@ from vertebra.errors import RecipeError
 from vertebra.layers.norm import GroupNormSpec
 from vertebra.layers.squeeze_excite import SqueezeExcite
 from vertebra.layers.standardised_conv import StandardisedConv2d
+from vertebra.models.classifier import build_classifier
 from vertebra.models.resnet import ResNetSpec
 from vertebra.models.resnet_rs import resnet_rs
 from vertebra.models.shelf import SHELF, find_spec
@@ -293,3 +294,11 @@ def test_the_form_for_inference_of_an_operated_network_gives_the_same():
     with torch.no_grad():
         torch.testing.assert_close(net.fused()(images).vector, net(images).vector)
     assert norms(net.fused(), StandardisedConv2d) == []
+
+
+def test_a_network_that_folds_its_own_way_still_does_with_other_norms():
+    model = build_classifier(find_spec("levit_128s"), classes=3).eval()
+    swapped = swap_norm(model).model.eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(swapped.fused()(images), swapped(images))

@@ -28,10 +28,10 @@ class LinearNorm(Foldable):
     ) -> None:
         super().__init__()
         self.linear = nn.Linear(in_channels, channels, bias=False)
-        self.norm = nn.BatchNorm1d(channels)
+        self.norm: nn.Module = nn.BatchNorm1d(channels)
         self.act = nn.Identity() if act is None else act
         if zero_init:
-            nn.init.zeros_(self.norm.weight)
+            nn.init.zeros_(self.norm.get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in_channels] -> [..., channels]."""
@@ -39,7 +39,9 @@ class LinearNorm(Foldable):
         return self.act(self.norm(x.flatten(0, -2)).view(x.shape))
 
     def folded(self) -> nn.Module:
-        """Returns one linear map with a bias, and the activation."""
+        """Returns one linear map with a bias, and the activation; of another norm, itself."""
+        if not isinstance(self.norm, nn.BatchNorm1d):
+            return self
         linear = fuse_linear_bn_eval(self.linear, self.norm)
         if isinstance(self.act, nn.Identity):
             return linear

@@ -21,7 +21,7 @@ class NormHead(Foldable):
 
     def __init__(self, width: int, classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(width)
+        self.norm: nn.Module = nn.BatchNorm1d(width)
         self.linear = LinearHead(width, classes, dropout=dropout)
         nn.init.normal_(self.linear.fc.weight, std=0.02)
 
@@ -29,9 +29,11 @@ class NormHead(Foldable):
         """vector: [N, width] -> logits [N, classes]."""
         return self.linear(self.norm(vector))
 
-    def folded(self) -> nn.Linear:
-        """Returns one linear map, as W (s x + t) + b = (W s) x + (W t + b)."""
+    def folded(self) -> nn.Module:
+        """Returns one linear map: W (s x + t) + b is (W s) x + (W t + b). Of another norm, itself."""
         norm, linear = self.norm, deepcopy(self.linear.fc)
+        if not isinstance(norm, nn.BatchNorm1d):
+            return self
         mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
         with torch.no_grad():
             scale = norm.weight * torch.rsqrt(variance + norm.eps)

@@ -30,8 +30,8 @@ class LeViTHead(Foldable):
 
     def __init__(self, width: int, classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.label: NormHead | nn.Linear = NormHead(width, classes, dropout=dropout)
-        self.teacher: NormHead | nn.Linear = NormHead(width, classes, dropout=dropout)
+        self.label: nn.Module = NormHead(width, classes, dropout=dropout)
+        self.teacher: nn.Module = NormHead(width, classes, dropout=dropout)
 
     def forward(self, vector: Tensor) -> Tensor:
         """vector: [N, width] -> logits [N, classes], in training and evaluation alike."""
@@ -42,12 +42,17 @@ class LeViTHead(Foldable):
         """vector: [N, width] -> the logits of each head, for distillation."""
         return TwoLogits(self.label(vector), self.teacher(vector))
 
-    def folded(self) -> nn.Linear:
-        """Returns one linear map, since the mean of two is one; it has no `both`."""
+    def folded(self) -> nn.Module:
+        """Returns one linear map, since the mean of two is one; it has no `both`.
+
+        Of heads that do not fold, itself.
+        """
         label, teacher = (
             part.folded() if isinstance(part, NormHead) else part
             for part in (self.label, self.teacher)
         )
+        if not isinstance(label, nn.Linear) or not isinstance(teacher, nn.Linear):
+            return self
         mean = deepcopy(label)
         with torch.no_grad():
             mean.weight.lerp_(teacher.weight, 0.5)
