@@ -30,7 +30,7 @@ class NormHead(Foldable):
         return self.linear(self.norm(vector))
 
     def folded(self) -> nn.Module:
-        """Returns one linear map: W (s x + t) + b is (W s) x + (W t + b). Of another norm, itself."""
+        """Returns one linear map, (W s) x + (W t + b); of another norm, itself."""
         norm, linear = self.norm, deepcopy(self.linear.fc)
         if not isinstance(norm, nn.BatchNorm1d):
             return self
