@@ -52,6 +52,7 @@ def test_a_run_is_measured_as_it_sees_images(trained, tmp_path):
     assert (record["model"], record["image_size"]) == (str(trained[0]), 16)
 
 
+@pytest.mark.slow
 def test_settings_reach_the_record(trained, tmp_path):
     out = tmp_path / "records.json"
     flags = ["--precision=bf16", "--channels-last", "--fused", "--threads=2"]
@@ -72,6 +73,7 @@ def test_settings_reach_the_record(trained, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_papers_accuracies_are_drawn_against_what_is_measured_here(tmp_path, monkeypatch):
     (figure,) = published_of("ghostnet_050")
     figures = tuple(figure._replace(image_size=size) for size in (32, 48))

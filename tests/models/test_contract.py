@@ -14,7 +14,15 @@ from vertebra.layers.layout import lay_out_by_pixel
 from vertebra.models.shelf import SHELF, BackboneSpec, create_backbone, find_spec
 from vertebra.models.shell import ResidualNet
 
-SIZES_OF_PARTS = {"blocks", "channels", "heads"}
+SIZES_OF_PARTS = {
+    "blocks",
+    "channels",
+    "heads",
+    "kernel",
+    "key_width",
+    "group_width",
+    "stem_channels",
+}
 """Fields of a spec that say how much there is of something, and not what."""
 
 

@@ -2,8 +2,8 @@
 
 Source: A ConvNet for the 2020s (2022), appendix A (a rate that decays from the head towards the
 image); How transferable are features in deep neural networks? (2014), section 4 (frozen levels).
-Differs: a level is what the backbone says it is, a stem or a stage; the paper cuts the third stage
-of a ConvNeXt into groups of three blocks as well.
+Differs: a level is what the backbone says it is, a stem or a stage; of a ConvNeXt a run of three
+blocks, as in the paper, but its last norm is a level too, where the paper counts it with the head.
 
     image --> stem --> stage1 --> stage2 --> stage3 --> stage4 --> head
     rate      d^5      d^4        d^3        d^2        d          1

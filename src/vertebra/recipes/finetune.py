@@ -36,7 +36,7 @@ def finetune() -> Recipe:
                 ),
                 method=SupervisedSpec(loss=CrossEntropy(smoothing=0.1)),
                 fine_tuning=FineTuning(rate_decay=0.7),
-                optimizer=AdamW(lr=5e-4, weight_decay=0.05),
+                optimizer=AdamW(lr=1e-3, weight_decay=0.05),
                 schedule=Cosine(warmup=epochs(1)),
                 length=epochs(20),
             ),

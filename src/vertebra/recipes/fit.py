@@ -72,7 +72,11 @@ class _Changes:
         is_fixed = any(path == each or path.startswith(f"{each}.") for each in self._fixed)
         if before != after and not is_fixed:
             self.values[path] = after
-            self.notes.append(f"{path}: {before} -> {after}, {reason}")
+            self.notes.append(f"{path}: {_said(before)} -> {_said(after)}, {reason}")
+
+
+def _said(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _fit_images(
