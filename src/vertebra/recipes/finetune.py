@@ -3,9 +3,8 @@
 Source: A ConvNet for the 2020s (2022), appendix A: AdamW, a cosine, rates that decay by level, no
 mixing and no average of weights; the light augmentation and the size of small images are those of
 Big Transfer (2020), section 3.3.
-Differs: rate (chosen on a minival of photographs), length and batch are ours, for hundreds of
-images and not a million; it decays by stage, as in the paper's detectors; decay of weights as in
-training; a fresh head warms up.
+Differs: rate, length and batch are ours, for hundreds of images and not a million; the rate decays
+by stage, as in the paper's detectors; decay of weights as in training; a fresh head warms up.
 """
 
 from vertebra.data.augment import Augment, RandomResizedCrop
