@@ -49,9 +49,19 @@ class ConvNorm(Foldable):
 
     def folded(self) -> nn.Module:
         """Returns one convolution with a bias, and the activation; of another norm, itself."""
-        if not isinstance(self.norm, nn.BatchNorm2d):
-            return self
-        conv = fuse_conv_bn_eval(self.conv, self.norm)
-        if isinstance(self.act, nn.Identity):
-            return conv
-        return nn.Sequential(OrderedDict(conv=conv, act=self.act))
+        return fold(self, self.conv, self.norm, act=self.act)
+
+
+def fold(
+    whole: nn.Module, conv: nn.Conv2d | nn.Conv3d, norm: nn.Module, *, act: nn.Module | None = None
+) -> nn.Module:
+    """Returns what `whole` (convolution, norm, activation) is in evaluation with the norm folded.
+
+    A convolution with a bias, then the activation if it is one; of any but a batch norm, `whole`.
+    """
+    if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+        return whole
+    folded = fuse_conv_bn_eval(conv, norm)
+    if act is None or isinstance(act, nn.Identity):
+        return folded
+    return nn.Sequential(OrderedDict(conv=folded, act=act))

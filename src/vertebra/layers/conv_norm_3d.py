@@ -1,12 +1,11 @@
 """A convolution over frames, rows and columns, a norm and, if wished, an activation."""
 
-from collections import OrderedDict
 from typing import TypeAlias
 
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vertebra.contracts import Foldable
+from vertebra.layers.conv_norm import fold
 
 Extent: TypeAlias = tuple[int, int, int]
 """Of a kernel or a stride: frames, rows, columns."""
@@ -45,9 +44,4 @@ class ConvNorm3d(Foldable):
 
     def folded(self) -> nn.Module:
         """Returns one convolution with a bias, and the activation; of another norm, itself."""
-        if not isinstance(self.norm, nn.BatchNorm3d):
-            return self
-        conv = fuse_conv_bn_eval(self.conv, self.norm)
-        if isinstance(self.act, nn.Identity):
-            return conv
-        return nn.Sequential(OrderedDict(conv=conv, act=self.act))
+        return fold(self, self.conv, self.norm, act=self.act)

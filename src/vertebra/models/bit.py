@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from vertebra.contracts import Backbone, Encoding
-from vertebra.errors import RecipeError
 from vertebra.layers.norm import GroupNormSpec
 from vertebra.layers.rounding import round_channels
 from vertebra.layers.standardised_conv import StandardisedConv2d
 from vertebra.models.names import Names
-from vertebra.models.ranges import require_count, require_factor, scaled_depth
+from vertebra.models.ranges import require_count, require_factor, require_stages, scaled_depth
 from vertebra.models.residual_blocks import relu
 from vertebra.models.shell import Place, ResidualBlock, ResidualNet, Stem, initialise
 
@@ -101,8 +100,7 @@ class BiTSpec:
     def __post_init__(self) -> None:
         require_factor("width", self.width)
         require_factor("depth", self.depth)
-        if len(self.blocks) != len(STAGE_CHANNELS) or min(self.blocks) < 1:
-            raise RecipeError(f"blocks={self.blocks}; give four whole numbers, each at least 1")
+        require_stages("blocks", self.blocks)
 
     def build(self, in_channels: int = 3) -> Backbone:
         """Returns the network, freshly initialised from torch's current generator.

@@ -22,14 +22,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from vertebra.contracts import Backbone, Encoding, Foldable, MapSpec
+from vertebra.contracts import Backbone, Foldable, MapSpec
 from vertebra.errors import RecipeError
 from vertebra.layers.channel_norm import ChannelNorm
 from vertebra.layers.patch_conv import PatchConv
 from vertebra.layers.rounding import round_channels
 from vertebra.layers.stochastic_depth import StochasticDepth
 from vertebra.models.ranges import require_count, require_factor, require_rate, scaled_depth
-from vertebra.models.shell import Stem
+from vertebra.models.shell import StagedNet, Stem
 
 EPSILON = 1e-6
 """Of every norm."""
@@ -98,7 +98,7 @@ BlockFactory: TypeAlias = Callable[[int, float], nn.Module]
 """(channels, 0 for the network's first block to 1 for its last) -> the block."""
 
 
-class ConvNeXt(Backbone):
+class ConvNeXt(StagedNet):
     """A stem, stages of blocks that keep shape, and a norm of the last map's mean.
 
     From the second stage on each begins with a `Downsample`.
@@ -143,14 +143,9 @@ class ConvNeXt(Backbone):
         runs = [run for stage in self.stages for run in stage.children()]
         return (self.stem, *runs, self.norm)
 
-    def forward(self, images: Tensor) -> Encoding:
-        """images: [N, in_channels, H, W] -> the map of each stage; the normed mean of the last."""
-        x = self.stem(images)
-        maps: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return Encoding(tuple(maps), self.norm(x.mean((2, 3))))
+    def pool(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> the normed mean [N, C]."""
+        return self.norm(super().pool(x))
 
 
 def initialise(net: nn.Module) -> None:

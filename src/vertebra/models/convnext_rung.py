@@ -36,6 +36,7 @@ from vertebra.models.ranges import (
     require_factor,
     require_one_of,
     require_rate,
+    require_stages,
     scaled_depth,
 )
 from vertebra.models.shell import Place, ResidualBlock, ResidualNet, Stem
@@ -90,8 +91,7 @@ class ConvNeXtRungSpec:
         require_factor("width", self.width)
         require_factor("depth", self.depth)
         require_rate("stochastic_depth", self.stochastic_depth)
-        if len(self.blocks) != 4 or min(self.blocks) < 1:
-            raise RecipeError(f"blocks={self.blocks}; give four whole numbers, each at least 1")
+        require_stages("blocks", self.blocks)
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise RecipeError(f"kernel={self.kernel}; give an odd side, such as 7")
         if self.downsampling == "between" and self.norm != "layer":

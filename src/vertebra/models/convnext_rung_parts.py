@@ -8,9 +8,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vertebra.contracts import Encoding, Foldable
+from vertebra.contracts import Foldable
+from vertebra.layers.conv_norm import fold
 from vertebra.models.convnext import EPSILON
 from vertebra.models.shell import BlockFactory, ResidualBlock, ResidualNet, Stem
 
@@ -51,9 +51,7 @@ class NormedConv(Foldable):
 
     def folded(self) -> nn.Module:
         """Returns one convolution with a bias; of another norm than a batch norm, itself."""
-        if not isinstance(self.norm, nn.BatchNorm2d):
-            return self
-        return fuse_conv_bn_eval(self.conv, self.norm)
+        return fold(self, self.conv, self.norm)
 
 
 class LayerScale(nn.Module):
@@ -121,7 +119,6 @@ class NormedResidualNet(ResidualNet):
         """Returns the stem, the stages and the norm."""
         return (*super().levels(), self.norm)
 
-    def forward(self, images: Tensor) -> Encoding:
-        """images: [N, in_channels, H, W] -> the map of each stage; the normed mean of the last."""
-        maps, mean = super().forward(images)
-        return Encoding(maps, self.norm(mean))
+    def pool(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> the normed mean [N, C]."""
+        return self.norm(super().pool(x))

@@ -15,12 +15,12 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from vertebra.contracts import Backbone, Encoding, MapSpec
+from vertebra.contracts import MapSpec
 from vertebra.errors import RecipeError
 from vertebra.layers.conv_norm import ConvNorm
-from vertebra.models.ranges import require_factor, scaled_depth
+from vertebra.models.ranges import require_factor, require_stages, scaled_depth
 from vertebra.models.residual_blocks import Bottleneck, Branch, relu, strided_shortcut
-from vertebra.models.shell import ResidualBlock, Stem
+from vertebra.models.shell import ResidualBlock, StagedNet, Stem
 
 Four: TypeAlias = tuple[int, int, int, int]
 
@@ -106,7 +106,7 @@ class StagePlace(NamedTuple):
     blocks: int
 
 
-class GGhostNet(Backbone):
+class GGhostNet(StagedNet):
     """A stem, and four stages whose maps have strides 4, 8, 16 and 32.
 
     stage:    makes the stage that belongs at a place.
@@ -135,19 +135,6 @@ class GGhostNet(Backbone):
             given = wide
         self.maps = tuple(maps)
         self.width = given
-
-    def levels(self) -> tuple[nn.Module, ...]:
-        """Returns the stem and the stages."""
-        return (self.stem, *self.stages)
-
-    def forward(self, images: Tensor) -> Encoding:
-        """images: [N, in_channels, H, W] -> the map of each stage, and the last one's mean."""
-        x = self.stem(images)
-        maps: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return Encoding(tuple(maps), x.mean((2, 3)))
 
 
 def bottleneck(
@@ -178,7 +165,6 @@ def check_ghosts(*, blocks: Four, ghost_share: float, width: float, depth: float
     """
     require_factor("width", width)
     require_factor("depth", depth)
-    if len(blocks) != 4 or min(blocks) < 1:
-        raise RecipeError(f"blocks={blocks}; give four whole numbers, each at least 1")
+    require_stages("blocks", blocks)
     if not 0 < ghost_share < 1:
         raise RecipeError(f"ghost_share={ghost_share}; give a share in (0, 1), such as 0.5")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from vertebra.contracts import Backbone
-from vertebra.errors import RecipeError
 from vertebra.layers.conv_norm import ConvNorm
 from vertebra.layers.rounding import round_channels
 from vertebra.models.g_ghost import (
@@ -27,7 +26,7 @@ from vertebra.models.g_ghost import (
     bottleneck,
     check_ghosts,
 )
-from vertebra.models.ranges import require_count
+from vertebra.models.ranges import require_count, require_stages
 from vertebra.models.residual_blocks import relu
 from vertebra.models.shell import ResidualBlock, Stem, initialise
 
@@ -64,8 +63,7 @@ class GGhostRegNetSpec:
             blocks=self.blocks, ghost_share=self.ghost_share, width=self.width, depth=self.depth
         )
         require_count("group_width", self.group_width)
-        if len(self.channels) != 4 or min(self.channels) < 1:
-            raise RecipeError(f"channels={self.channels}; give four whole numbers, each at least 1")
+        require_stages("channels", self.channels)
 
     def build(self, in_channels: int = 3) -> Backbone:
         """Returns the network, freshly initialised from torch's current generator.

@@ -18,15 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vertebra.contracts import Backbone, Encoding, MapSpec
-from vertebra.errors import RecipeError
+from vertebra.contracts import Backbone, MapSpec
 from vertebra.layers.conv_norm import ConvNorm
 from vertebra.layers.ghost import GhostModule
 from vertebra.layers.rounding import round_channels
 from vertebra.layers.squeeze_excite import SqueezeExcite
-from vertebra.models.ranges import require_count, require_factor, scaled_depth
+from vertebra.models.ranges import require_count, require_factor, require_share, scaled_depth
 from vertebra.models.residual_blocks import relu
-from vertebra.models.shell import initialise
+from vertebra.models.shell import StagedNet, initialise
 
 
 class Row(NamedTuple):
@@ -128,7 +127,7 @@ class Neck(nn.Module):
         return torch.relu(self.project(mean)).flatten(1)  # [N, width]
 
 
-class GhostNet(Backbone):
+class GhostNet(StagedNet):
     """A stem of stride 2, four stages that halve the size, and a neck.
 
     stages:        the rows of each stage.
@@ -173,16 +172,11 @@ class GhostNet(Backbone):
 
     def levels(self) -> tuple[nn.Module, ...]:
         """Returns the stem, the stages and the neck."""
-        return (self.stem, *self.stages, self.neck)
+        return (*super().levels(), self.neck)
 
-    def forward(self, images: Tensor) -> Encoding:
-        """images: [N, in_channels, H, W] -> the map of each stage, and what the neck makes."""
-        x = self.stem(images)
-        maps: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return Encoding(tuple(maps), self.neck(x))
+    def pool(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> what the neck makes of it, [N, width]."""
+        return self.neck(x)
 
 
 def rounded(channels: float) -> int:
@@ -208,8 +202,7 @@ class GhostNetSpec:
     def __post_init__(self) -> None:
         require_factor("width", self.width)
         require_factor("depth", self.depth)
-        if self.squeeze is not None and not 0 < self.squeeze <= 1:
-            raise RecipeError(f"squeeze={self.squeeze}; give a share in (0, 1], or None for none")
+        require_share("squeeze", self.squeeze)
 
     def build(self, in_channels: int = 3) -> Backbone:
         """Returns the network, freshly initialised from torch's current generator.

@@ -8,8 +8,8 @@ Differs: of DropBlock's three places in a block ours has the one inside split at
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from vertebra.errors import RecipeError
 from vertebra.layers.split_attention import SplitAttentionSpec
+from vertebra.models.ranges import layout_of
 from vertebra.models.resnet import ResNetSpec
 
 BLOCKS: Mapping[int, tuple[int, int, int, int]] = {
@@ -79,11 +79,8 @@ def resnest(
     Raises:
         RecipeError: `depth` has no published layout.
     """
-    if depth not in BLOCKS:
-        known = ", ".join(map(str, BLOCKS))
-        raise RecipeError(f"depth={depth} has no stage layout; choose one of {known}")
     return ResNetSpec(
-        blocks=BLOCKS[depth],
+        blocks=layout_of(depth, BLOCKS),
         form="D",
         stem_channels=128 if depth >= WIDE_STEM_FROM else 64,
         groups=cardinality,

@@ -37,6 +37,8 @@ from vertebra.models.ranges import (
     require_factor,
     require_one_of,
     require_rate,
+    require_share,
+    require_stages,
     scaled_depth,
 )
 from vertebra.models.residual_blocks import (
@@ -123,8 +125,7 @@ class ResNetSpec:
         require_factor("depth", self.depth)
         require_rate("stochastic_depth", self.stochastic_depth)
         require_rate("drop_block", self.drop_block)
-        if len(self.blocks) != len(STAGE_CHANNELS) or min(self.blocks) < 1:
-            raise RecipeError(f"blocks={self.blocks}; give four whole numbers, each at least 1")
+        require_stages("blocks", self.blocks)
         if self.block == "basic" and (self.groups, self.group_width) != (1, 64):
             raise RecipeError(
                 f"groups={self.groups}, group_width={self.group_width} with block='basic'; "
@@ -134,8 +135,7 @@ class ResNetSpec:
             raise RecipeError(
                 f"spatial={self.spatial} with block='basic'; only a bottleneck has a place for it"
             )
-        if self.squeeze is not None and not 0 < self.squeeze <= 1:
-            raise RecipeError(f"squeeze={self.squeeze}; give a share in (0, 1], or None for none")
+        require_share("squeeze", self.squeeze)
 
     def build(self, in_channels: int = 3) -> Backbone:
         """Returns the network, freshly initialised from torch's current generator.

@@ -26,7 +26,15 @@ from vertebra.layers.rounding import round_channels
 from vertebra.layers.self_gating import SelfGating
 from vertebra.layers.squeeze_excite import SqueezeExcite
 from vertebra.layers.stochastic_depth import StochasticDepth
-from vertebra.models.ranges import require_count, require_factor, require_rate, scaled_depth
+from vertebra.models.ranges import (
+    layout_of,
+    require_count,
+    require_factor,
+    require_rate,
+    require_share,
+    require_stages,
+    scaled_depth,
+)
 from vertebra.models.residual_blocks import Bottleneck, Branch, relu
 from vertebra.models.resnet import EXPANSION, STAGE_CHANNELS, STAGE_SHARES
 from vertebra.models.resnet_rs import BLOCKS
@@ -49,12 +57,14 @@ class ClipNet(ResidualNet):
 
     def forward(self, images: Tensor) -> Encoding:
         """images: [N, C, T, H, W] or [N, C, H, W] -> each stage's map, and the last one's mean."""
-        x = self.stem(images.unsqueeze(2) if images.ndim == 4 else images)
-        maps: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x.squeeze(2) if images.ndim == 4 else x)
-        return Encoding(tuple(maps), x.mean((2, 3, 4)))
+        if images.ndim == 5:
+            return super().forward(images)
+        maps, vector = super().forward(images.unsqueeze(2))
+        return Encoding(tuple(each.squeeze(2) for each in maps), vector)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, H, W] -> its mean [N, C]."""
+        return x.mean((2, 3, 4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +105,13 @@ class ResNet3dSpec:
         require_rate("stochastic_depth", self.stochastic_depth)
         require_count("stem_stride", self.stem_stride)
         require_count("pool_stride", self.pool_stride)
-        if len(self.blocks) != len(STAGE_CHANNELS) or min(self.blocks) < 1:
-            raise RecipeError(f"blocks={self.blocks}; give four whole numbers, each at least 1")
+        require_stages("blocks", self.blocks)
         if len(self.time_kernels) != len(STAGE_CHANNELS) or not all(self.time_kernels):
             raise RecipeError(f"time_kernels={self.time_kernels}; give some for each of 4 stages")
         for kernel in (self.stem_kernel, self.pool_kernel, *sum(self.time_kernels, ())):
             if kernel < 1 or kernel % 2 == 0:
                 raise RecipeError(f"a kernel over time is {kernel}; choose an odd number above 0")
-        if self.squeeze is not None and not 0 < self.squeeze <= 1:
-            raise RecipeError(f"squeeze={self.squeeze}; give a share in (0, 1], or None for none")
+        require_share("squeeze", self.squeeze)
 
     def build(self, in_channels: int = 3) -> Backbone:
         """Returns the network, freshly initialised from torch's current generator.
@@ -184,9 +192,13 @@ _I3D = ResNet3dSpec(time_kernels=EVERY_OTHER, stem_kernel=5)
 
 
 def resnet3d_rs(depth: int) -> ResNet3dSpec:
-    """Returns 3D ResNet-RS of a depth of `vertebra.models.resnet_rs.BLOCKS`."""
+    """Returns 3D ResNet-RS, as deep as ResNet-RS may be.
+
+    Raises:
+        RecipeError: `depth` has no published layout.
+    """
     return ResNet3dSpec(
-        blocks=BLOCKS[depth],
+        blocks=layout_of(depth, BLOCKS),
         stem_kernel=5,
         stem_stride=2,
         stem_is_deep=True,

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from vertebra.errors import RecipeError
 from vertebra.layers.norm import GroupNormSpec
+from vertebra.models.ranges import layout_of
 from vertebra.models.resnet import ResNetSpec
 
 BLOCKS: Mapping[int, tuple[int, int, int, int]] = {
@@ -73,11 +73,8 @@ def resnet_rs(depth: int, *, stochastic_depth: float = 0.0) -> ResNetSpec:
     Raises:
         RecipeError: `depth` has no published layout.
     """
-    if depth not in BLOCKS:
-        known = ", ".join(map(str, BLOCKS))
-        raise RecipeError(f"depth={depth} has no stage layout; choose one of {known}")
     return ResNetSpec(
-        blocks=BLOCKS[depth],
+        blocks=layout_of(depth, BLOCKS),
         form="D",
         stem_pool="conv",
         squeeze=0.25,

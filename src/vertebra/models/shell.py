@@ -58,7 +58,31 @@ class Stem(nn.Sequential):
         self.stride = stride
 
 
-class ResidualNet(Backbone):
+class StagedNet(Backbone):
+    """A stem and stages, each of which gives a map; `pool` makes the vector of the last one."""
+
+    stem: nn.Module
+    stages: nn.ModuleList
+
+    def levels(self) -> tuple[nn.Module, ...]:
+        """Returns the stem and the stages."""
+        return (self.stem, *self.stages)
+
+    def forward(self, images: Tensor) -> Encoding:
+        """images: [N, in_channels, H, W] -> the map of each stage, and the last one pooled."""
+        x = self.stem(images)
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return Encoding(tuple(maps), self.pool(x))
+
+    def pool(self, x: Tensor) -> Tensor:
+        """x: the last map [N, C, H, W] -> the vector [N, width]: its mean."""
+        return x.mean((2, 3))
+
+
+class ResidualNet(StagedNet):
     """A stem and stages of blocks; from the second stage on the first block halves the size.
 
     block:    makes the block that belongs at a place.
@@ -102,19 +126,6 @@ class ResidualNet(Backbone):
             maps.append(MapSpec(f"stage{stage + 1}", given, reduction))
         self.maps = tuple(maps)
         self.width = given
-
-    def levels(self) -> tuple[nn.Module, ...]:
-        """Returns the stem and the stages."""
-        return (self.stem, *self.stages)
-
-    def forward(self, images: Tensor) -> Encoding:
-        """images: [N, in_channels, H, W] -> the map of each stage, and the last one's mean."""
-        x = self.stem(images)
-        maps: list[Tensor] = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return Encoding(tuple(maps), x.mean((2, 3)))
 
 
 def initialise(net: nn.Module, *, zero_init_last: bool) -> None:
