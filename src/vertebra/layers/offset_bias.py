@@ -3,14 +3,6 @@
 Source: LeViT: a Vision Transformer in ConvNet's Clothing for Faster Inference (2021), equation 1.
 Differs: any grid will do. A smaller one than the table's uses the nearest offsets; on a larger one,
 what is farther apart than the table knows counts as the farthest that it knows, on each axis.
-
-Along one axis, the biases of all queries are windows of one row of the table with its mirror image
-before it; the first query has the last window. With 3 keys, and a query at each of them:
-
-    offset     2  1  0  1  2
-    query 0         [0  1  2]
-    query 1      [1  0  1]
-    query 2   [2  1  0]
 """
 
 import torch
@@ -33,23 +25,25 @@ class OffsetBias(Undecayed, Foldable):
         self.side = side
         self.stride = stride
         self.table = nn.Parameter(torch.zeros(heads, side * side))
+        self.places: Tensor
+        self.register_buffer("places", self._places(side, side), persistent=False)
 
     def forward(self, height: int, width: int) -> Tensor:
         """Returns the biases [heads, Q, height * width] of that grid of keys."""
-        table = self.table.unflatten(1, (self.side, self.side))
-        table = self._mirrored(self._mirrored(table, height, dim=1), width, dim=2)
-        windows = table.unfold(1, height, self.stride).unfold(2, width, self.stride)
-        return windows.flip(1, 2).flatten(3).flatten(1, 2)
+        own = height == width == self.side
+        places = self.places if own else self._places(height, width).to(self.table.device)
+        return self.table.index_select(1, places).view(len(self.table), -1, height * width)
 
-    def _mirrored(self, table: Tensor, size: int, *, dim: int) -> Tensor:
-        """Returns the entries of offsets `reach`, ..., 1, 0, 1, ..., `size` - 1 along `dim`."""
-        reach = (size - 1) // self.stride * self.stride  # from the first key to the last query
-        known = table.narrow(dim, 0, min(size, self.side))
-        if size > self.side:
-            farthest = table.narrow(dim, self.side - 1, 1)
-            beyond = farthest.repeat_interleave(size - self.side, dim)
-            known = torch.cat((known, beyond), dim)
-        return torch.cat((known.narrow(dim, 1, reach).flip(dim), known), dim)
+    def _places(self, height: int, width: int) -> Tensor:
+        """Returns where in a row of the table each query finds its biases, [Q * height * width]."""
+        down, across = self._offsets(height), self._offsets(width)
+        places = down[:, None, :, None] * self.side + across[None, :, None, :]  # [Qh, Qw, h, w]
+        return places.flatten()
+
+    def _offsets(self, size: int) -> Tensor:
+        """Returns how far queries and keys are apart on an axis, [ceil(size / stride), size]."""
+        keys = torch.arange(size, dtype=torch.int32)
+        return (keys[:: self.stride, None] - keys).abs().clamp(max=self.side - 1)
 
     def folded(self) -> nn.Module:
         """Returns the same with the biases of a square grid of `side` laid out beforehand."""
