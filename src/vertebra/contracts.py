@@ -6,7 +6,7 @@ Metric(outputs, Batch) is how it is judged.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, TypeVar
@@ -19,29 +19,41 @@ from torch import Tensor, nn
 class Batch:
     """Some samples of a data set.
 
-    images:  [N, C, H, W]; uint8 as a loader's worker makes it, float and normalised for a network.
-    targets: class numbers [N] int64, soft classes [N, K] float, or a class map [N, H, W] int64;
-             told apart by rank and dtype.
-    index:   [N] int64, each sample's place in its data set.
+    images:     [N, C, H, W]; uint8 as a loader's worker makes it, float and normalised for a
+                network.
+    targets:    class numbers [N] int64, soft classes [N, K] float, or a class map [N, H, W] int64;
+                told apart by rank and dtype.
+    index:      [N] int64, each sample's place in its data set.
+    views:      further versions of the same samples, each [N, C, S, S], where a method asks for
+                them.
+    unlabelled: samples of a second data set that are learnt from beside these.
     """
 
     images: Tensor
     targets: Tensor
     index: Tensor
+    views: tuple[Tensor, ...] = ()
+    unlabelled: "Batch | None" = None
 
     def to(self, device: torch.device) -> "Batch":
         """Returns the batch on `device`; copies from pinned memory to a device do not block."""
         # A copy back to the CPU has to block: else it is read before it has arrived.
         non_blocking = device.type != "cpu"
-        return Batch(
-            self.images.to(device, non_blocking=non_blocking),
-            self.targets.to(device, non_blocking=non_blocking),
-            self.index.to(device, non_blocking=non_blocking),
-        )
+        return self.each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
         """Returns the batch in page-locked memory; a torch `DataLoader` calls this."""
-        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.index.pin_memory())
+        return self.each(Tensor.pin_memory)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """Returns the batch with every tensor changed."""
+        return Batch(
+            change(self.images),
+            change(self.targets),
+            change(self.index),
+            views=tuple(map(change, self.views)),
+            unlabelled=self.unlabelled and self.unlabelled.each(change),
+        )
 
 
 class MapSpec(NamedTuple):

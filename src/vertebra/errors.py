@@ -21,6 +21,10 @@ class DataError(VertebraError):
     """A data set, a file in it, or its class names do not allow the run."""
 
 
+class NoClassFolders(DataError):
+    """A folder or an archive holds files, but no folder for each class."""
+
+
 class RecipeError(VertebraError):
     """A recipe, or a change to one, has an unknown key, a wrong type or a value out of range."""
 

@@ -97,9 +97,11 @@ def test_colour_operations_on_alpha_are_refused():
 
 def test_erasing_and_mixing_finish_a_batch():
     batch = Batch(torch.randn(6, 3, 8, 8), torch.arange(6) % 2, torch.arange(6))
-    assert Augment().finish(batch, 2) is batch
+    assert Augment().mix(batch, 2) is batch
+    assert Augment().cover(batch.images) is batch.images
+    augment = Augment(erase=Erase(probability=1.0), mixing=Mixing(mixup=0.2))
     with seeded(0):
-        done = Augment(erase=Erase(probability=1.0), mixing=Mixing(mixup=0.2)).finish(batch, 2)
+        done = augment.mix(replace(batch, images=augment.cover(batch.images)), 2)
     assert done.targets.shape == (6, 2)
     assert not torch.equal(done.images, batch.images)
     assert torch.equal(done.index, batch.index)

@@ -14,6 +14,7 @@ NO_PAPER = {
     "convnext_names",
     "costs",
     "ghostnet_names",
+    "guidance",
     "levit_names",
     "names",
     "published",

@@ -106,9 +106,13 @@ def test_the_rate_of_adam_moves_with_the_square_root_of_the_batch(materials):
     assert recipe.phases[0].optimizer.lr == pytest.approx(before.optimizer.lr / 8**0.5)
 
 
-def test_several_phases_are_left_alone(materials):
-    two = replace(load("small"), phases=load("small").phases * 2)
-    assert fit(two, materials) == (two, ())
+def test_each_of_several_phases_is_fitted_and_told_once(materials):
+    one = fit(load("small"), materials)
+    two = fit(replace(load("small"), phases=load("small").phases * 2), materials)
+    assert two.recipe.phases == one.recipe.phases * 2
+    assert two.notes == one.notes
+    fixed = fit(two.recipe, materials, fixed={"phases.1.data.batch_size"}).recipe
+    assert fixed.phases[1].data.batch_size == two.recipe.phases[1].data.batch_size
 
 
 @given(

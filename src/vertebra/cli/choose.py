@@ -1,12 +1,14 @@
 """From flags to a recipe: name, flags and settings, then the fit to the images where they leave
 room."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vertebra.cli.flags import RecipeFlags
 from vertebra.data.sources import SHELF
+from vertebra.data.unlabelled import Unlabelled
 from vertebra.duration import epochs
 from vertebra.engine.distributed import World
 from vertebra.models.pretrained import PretrainedReport
@@ -19,6 +21,8 @@ from vertebra.recipes.shelf import RECIPES, load
 from vertebra.recipes.start import look_up
 from vertebra.recipes.suit import suit
 from vertebra.recipes.vary import parse_setting, short_path, vary
+from vertebra.recipes.ways.shelf import learn
+from vertebra.recipes.ways.wishes import Wishes
 
 
 class Chosen(NamedTuple):
@@ -47,9 +51,12 @@ def choose(
     model = _model(flags)
     if model is not None:
         recipe, notes = suit(recipe, model)
+    if flags.method is not None or flags.teacher or flags.unlabelled:
+        recipe, said = learn(recipe, flags.method or "supervised", _wishes(flags))
+        notes += said
     if flags.batch_size is not None:
         recipe = with_batch_size(recipe, flags.batch_size)
-    changes = {**_typed(flags), **dict(map(parse_setting, flags.set))}
+    changes = {**_in_each_phase(recipe, _typed(flags)), **dict(map(parse_setting, flags.set))}
     recipe = vary(recipe, changes)
     recipe.check(processes=world.size)
     recipe.execution.resolve(local_rank=world.local_rank)  # refuse before reading every image
@@ -64,6 +71,26 @@ def choose(
         recipe, fitted = fit(recipe, materials[-1], fixed=fixed, start=start)
         notes += fitted
     return Chosen(recipe, materials, notes, title(recipe.model), start)
+
+
+def _in_each_phase(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
+    """Returns the changes with those inside a phase made in each, where there are several."""
+    if len(recipe.phases) == 1:
+        return changes
+    root = {field.name for field in dataclasses.fields(recipe)}
+    spread: dict[str, Any] = {}
+    for path, value in changes.items():
+        inside = path.split(".")[0] not in root
+        places = [f"phases.{place}." for place in range(len(recipe.phases))] if inside else [""]
+        spread |= {f"{place}{path}": value for place in places}
+    return spread
+
+
+def _wishes(flags: RecipeFlags) -> Wishes:
+    return Wishes(
+        teachers=tuple(str(Path(run).absolute()) for run in flags.teacher),
+        unlabelled=Unlabelled(source=place) if (place := _place(flags.unlabelled)) else None,
+    )
 
 
 def _typed(flags: RecipeFlags) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from vertebra.errors import RecipeError
+from vertebra.lookup import find
 
 
 def shown(metavar: str | None = None) -> Any:
@@ -36,6 +37,13 @@ class RecipeFlags:
     weights: Annotated[str | None, shown("TAG|FILE|RUN")] = None
     """Start from these instead: a tag or source (see `vertebra models --pretrained`), a
     .safetensors file, or a run directory, whose model is then the default."""
+    method: Annotated[str | None, shown("NAME")] = None
+    """How to learn, see `vertebra methods`; default is what the recipe says."""
+    teacher: Annotated[UseAppendAction[tuple[str, ...]], shown("RUN")] = ()
+    """A finished run on the same classes, for a method that learns from one; repeatable."""
+    unlabelled: Annotated[str | None, shown("PATH")] = None
+    """Images without labels, for a method that learns from them too: a folder of images, or any
+    data set."""
     epochs: Annotated[float | None, shown("N")] = None
     """Passes over the training images."""
     image_size: Annotated[int | None, shown("PX")] = None
@@ -78,9 +86,17 @@ def require_known(flags: RecipeFlags) -> None:
     from vertebra.data.sources import SHELF, require_path
     from vertebra.models.shelf import find_entry
     from vertebra.recipes.shelf import Entry, find_recipe
+    from vertebra.recipes.ways.shelf import METHODS
+    from vertebra.records import RunDirectory
 
     if flags.model is not None:
         find_entry(flags.model)
+    if flags.method is not None:
+        find(METHODS, flags.method, kind="method")
+    for run in flags.teacher:
+        RunDirectory(Path(run)).require()
+    if flags.unlabelled is not None:
+        require_path(flags.unlabelled)
     found = find_recipe(flags.recipe_name)
     if flags.data is None and isinstance(found, Entry) and not found.has_data:
         raise RecipeError(

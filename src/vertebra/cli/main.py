@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "hub": "Publish a run on the Hugging Face Hub, or bring one here.",
     "models": "List the models, or show one.",
     "bench": "Measure models here: operations, memory, latency, throughput.",
+    "methods": "List the ways to learn.",
     "recipes": "List the recipes, show one, or compare two.",
     "doctor": "Look at this machine: versions, devices, memory, disk, extras.",
 }

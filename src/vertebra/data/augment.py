@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from vertebra.contracts import Batch
@@ -136,10 +137,12 @@ class Augment:
             image = self.rand_augment.sample(image)
         return self.jitter.sample(image) if self.jitter else image
 
-    def finish(self, batch: Batch, classes: int) -> Batch:
-        """Returns a normalised batch, erased and mixed; `classes` is K of soft targets [N, K]."""
-        if self.erase:
-            batch = Batch(self.erase.sample(batch.images), batch.targets, batch.index)
+    def cover(self, images: Tensor) -> Tensor:
+        """images: [N, C, S, S] normalised -> the same with some rectangles erased."""
+        return self.erase.sample(images) if self.erase else images
+
+    def mix(self, batch: Batch, classes: int) -> Batch:
+        """Returns a normalised batch, mixed; `classes` is the K of soft targets [N, K]."""
         return self.mixing.sample(batch, classes) if self.mixing else batch
 
 

@@ -81,6 +81,10 @@ class Split:
             rows=self.rows[chosen],
         )
 
+    def unlabelled(self) -> "Split":
+        """Returns the same images without their classes."""
+        return replace(self, classes=(), labels=np.zeros_like(self.labels))
+
     def relabel(self, classes: Sequence[str]) -> "Split":
         """Returns the same images with labels that count in `classes`, matched by name.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from vertebra.data.gather import SPLITS, Entry, gather
 from vertebra.data.images import Source, listed
 from vertebra.data.readers import Reader
-from vertebra.errors import DataError
+from vertebra.errors import DataError, NoClassFolders
 
 _CLUTTER = {"thumbs.db", "desktop.ini", "icon\r"}
 _CLUTTER_STEMS = {"readme", "license", "licence"}
@@ -33,7 +33,7 @@ def lay_out(names: Sequence[str], reader: Reader, *, name: str, where: str) -> S
         used = {row: path for row, path in used.items() if path[0].lower() in SPLITS}
         _require_distinct({path[0] for path in used.values()}, where)
     if not used:
-        raise DataError(
+        raise NoClassFolders(
             f"{where} holds {len(paths)} files but no class folders; put the images of each class "
             f"into a folder named after it, or write a manifest (CSV with path and label)"
         )

@@ -8,12 +8,13 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from types import FrameType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vertebra.contracts import Batch
@@ -22,8 +23,9 @@ from vertebra.data.decode import BrokenImage
 from vertebra.data.images import Split
 from vertebra.data.order import Order
 from vertebra.data.preprocess import Preprocess, pack
+from vertebra.data.views import View
 from vertebra.errors import DataError, DeviceError
-from vertebra.seeding import seed_of, seeded
+from vertebra.seeding import Key, seed_of, seeded
 
 _TRIES = 64
 """So many broken files in a row end a run: a disk has gone, or the data set is not one."""
@@ -44,12 +46,23 @@ class _Item:
 
 class _TrainItems(Dataset[_Item | DataError]):
     def __init__(
-        self, split: Split, order: Order, preprocess: Preprocess, augment: Augment
+        self,
+        split: Split,
+        order: Order,
+        preprocess: Preprocess,
+        augment: Augment,
+        views: Sequence[View],
     ) -> None:
         self._split = split
         self._order = order
-        self._preprocess = preprocess
-        self._augment = augment
+        self._channels = preprocess.channels
+        self._versions = [_Version((), augment, preprocess)]
+        for place, view in enumerate(views):
+            keys = () if view.augment is None else ("view", place)
+            size = view.image_size or preprocess.image_size
+            self._versions.append(
+                _Version(keys, view.augment or augment, replace(preprocess, image_size=size))
+            )
 
     def __getitem__(self, number: int) -> _Item | DataError:
         broken: dict[str, str] = {}
@@ -60,25 +73,40 @@ class _TrainItems(Dataset[_Item | DataError]):
         except DataError as error:
             return error
         pictures, samples = zip(*drawn, strict=True)
-        return _Item(_batch(self._split, pictures, samples), broken)
+        first, *others = zip(*pictures, strict=True)  # by version rather than by sample
+        batch = _batch(self._split, first, samples)
+        return _Item(replace(batch, views=tuple(map(pack, others))), broken)
 
-    def _draw(self, position: int, broken: dict[str, str]) -> tuple[Image.Image, int]:
-        """Returns the picture at a position, or the next of the same pass that can be read."""
+    def _draw(self, position: int, broken: dict[str, str]) -> tuple[tuple[Image.Image, ...], int]:
+        """Returns the versions of the picture at a position, or of the next of the same pass that
+        can be read."""
         tries = min(_TRIES, len(self._split))
         for skip in range(tries):
             epoch, sample = self._order.place(position, skip=skip)
             try:
-                picture = self._split.open(sample, self._preprocess.channels)
+                picture = self._split.open(sample, self._channels)
             except BrokenImage as error:
                 broken[error.name] = error.reason
                 continue
-            torch.default_generator.manual_seed(seed_of(self._order.seed, "augment", epoch, sample))
-            return self._augment.sample(picture, self._preprocess), sample
+            keys = (self._order.seed, "augment", epoch, sample)
+            return tuple(each.sample(picture, keys) for each in self._versions), sample
         name, reason = next(iter(broken.items()))
         raise DataError(
             f"{tries} files in a row cannot be read (the first: {name}: {reason}); see whether "
             f"the disk is there, then list what is broken with `vertebra check`"
         )
+
+
+class _Version(NamedTuple):
+    """One version of every picture; versions with the same keys have the same draws."""
+
+    keys: tuple[Key, ...]
+    augment: Augment
+    preprocess: Preprocess
+
+    def sample(self, picture: Image.Image, keys: tuple[Key, ...]) -> Image.Image:
+        torch.default_generator.manual_seed(seed_of(*keys, *self.keys))
+        return self.augment.sample(picture, self.preprocess)
 
 
 class _EvaluationItems(Dataset[_Item | DataError]):
@@ -108,6 +136,8 @@ class TrainBatches:
     workers:     processes that read and change pictures; 0 does it in this one. The batches are the
                  same.
     classes:     the K of mixed targets [N, K]; None: as many as the split has.
+    views:       further versions of each image.
+    targets:     [n, ...], the target of each sample where it is not its label.
     quarantined: files that could not be read so far, with reasons; each was replaced by the next of
     its pass.
     """
@@ -126,10 +156,14 @@ class TrainBatches:
     workers: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     classes: int | None = None
+    views: tuple[View, ...] = ()
+    targets: Tensor | None = None
     quarantined: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     def __post_init__(self) -> None:
         self.augment.check(self.preprocess)
+        for view in self.views:
+            view.check(self.augment, self.preprocess)
         if not len(self.split):
             raise DataError("the training split has no images; give at least one")
 
@@ -151,7 +185,7 @@ class TrainBatches:
             rank=self.rank,
             world=self.world,
         )
-        items = _TrainItems(self.split, order, self.preprocess, self.augment)
+        items = _TrainItems(self.split, order, self.preprocess, self.augment, self.views)
         classes = len(self.split.classes) if self.classes is None else self.classes
         start = self.start_step * self.accumulate
         numbers = range(start, start + len(self))
@@ -159,10 +193,33 @@ class TrainBatches:
             numbers, _load(items, numbers, self.workers, self.device), strict=True
         ):
             self.quarantined.update(item.broken)
-            batch = _ready(item, self.preprocess, self.device)
-            with seeded(self.seed, "mix", number, self.rank, device=self.device):
-                batch = self.augment.finish(batch, classes)
-            yield batch
+            batch = item.batch
+            if self.targets is not None:
+                batch = replace(batch, targets=self.targets[batch.index])
+            batch = _ready(batch, self.preprocess, self.device)
+            yield self._finished(batch, number, classes)
+
+    def _finished(self, batch: Batch, number: int, classes: int) -> Batch:
+        """Returns the batch with rectangles erased and images mixed, in each of its versions."""
+        images = self._covered(batch.images, self.augment, "erase", number)
+        views = [
+            self._covered(each, self.augment, "erase", number)
+            if view.augment is None
+            else self._covered(each, view.augment, "erase", number, "view", place)
+            for place, (each, view) in enumerate(zip(batch.views, self.views, strict=True))
+        ]
+        mixed = self._mixed(replace(batch, images=images), number, classes)
+        # each with the same draws: partners and weights are those of the first
+        also = [self._mixed(replace(batch, images=each), number, classes).images for each in views]
+        return replace(mixed, views=tuple(also))
+
+    def _covered(self, images: Tensor, augment: Augment, *keys: Key) -> Tensor:
+        with seeded(self.seed, *keys, self.rank, device=self.device):
+            return augment.cover(images)
+
+    def _mixed(self, batch: Batch, number: int, classes: int) -> Batch:
+        with seeded(self.seed, "mix", number, self.rank, device=self.device):
+            return self.augment.mix(batch, classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +247,7 @@ class EvaluationBatches:
         """
         items = _EvaluationItems(self.split, self.preprocess, self.batch_size)
         for item in _load(items, self._numbers(), self.workers, self.device):
-            yield _ready(item, self.preprocess, self.device)
+            yield _ready(item.batch, self.preprocess, self.device)
 
     def _numbers(self) -> range:
         return range(self.rank, -(-len(self.split) // self.batch_size), self.world)
@@ -202,10 +259,11 @@ def _batch(split: Split, pictures: Sequence[Image.Image], samples: Sequence[int]
     return Batch(pack(pictures), torch.from_numpy(split.labels)[index], index)
 
 
-def _ready(item: _Item, preprocess: Preprocess, device: torch.device) -> Batch:
+def _ready(batch: Batch, preprocess: Preprocess, device: torch.device) -> Batch:
     """Returns the batch on the device, normalised there: bytes cross over, not floats."""
-    batch = item.batch.to(device)
-    return Batch(preprocess.normalize(batch.images), batch.targets, batch.index)
+    batch = batch.to(device)
+    views = tuple(map(preprocess.normalize, batch.views))
+    return replace(batch, images=preprocess.normalize(batch.images), views=views)
 
 
 def _load(

@@ -4,7 +4,7 @@ Source: mixup: Beyond Empirical Risk Minimization (2018), equation 2; CutMix (20
 with the label's weight counted from the pixels that were pasted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -44,9 +44,9 @@ class Mixing:
         """
         mix = _mix(self, classes)
         if mix is None or torch.rand(()).item() >= self.probability:
-            return Batch(batch.images, F.one_hot(batch.targets, classes).float(), batch.index)
+            return replace(batch, targets=F.one_hot(batch.targets, classes).float())
         images, targets = mix(batch.images, batch.targets)
-        return Batch(images, targets, batch.index)
+        return replace(batch, images=images, targets=targets)
 
 
 @lru_cache(maxsize=4)

@@ -1,22 +1,22 @@
 """Evaluation: a module in eval mode over every sample of a split, exactly once."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from vertebra.contracts import Batch
+from vertebra.contracts import Batch, Outputs
 from vertebra.engine.distributed import World
 from vertebra.engine.execution import Execution
 
 
-class SummedMetric(Protocol):
+class SummedMetric(Protocol[Outputs]):
     """A metric whose state is named sums, so that those of several processes add up."""
 
     sums: dict[str, Tensor]
 
-    def update(self, outputs: Tensor, batch: Batch) -> None:
+    def update(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch."""
         ...
 
@@ -24,7 +24,7 @@ class SummedMetric(Protocol):
 def evaluate(
     module: nn.Module,
     batches: Iterable[Batch],
-    metric: SummedMetric,
+    metric: SummedMetric[Any],
     *,
     device: torch.device,
     execution: Execution,

@@ -169,9 +169,11 @@ class Selector:
         self._highest = state["highest"]
 
     def _is_kept(self, figures: Mapping[str, float]) -> bool:
+        if self._keep == "last":
+            return True
         self._highest = max(self._highest, figures["top1"])
         slack = standard_error(self._highest, figures["top1"], int(figures["n"]))
-        return self._keep == "last" or figures["top1"] >= self._highest - slack
+        return figures["top1"] >= self._highest - slack
 
 
 def is_due(moment: Moment, every: int) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vertebra.contracts import Batch, Losses, Method, Progress
+from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
 from vertebra.errors import RecipeError
+from vertebra.methods.guidance import NOBODY, Guidance
 
 
 def _check_smoothing(smoothing: float) -> None:
@@ -90,6 +91,7 @@ class SupervisedSpec:
 
     loss: LossSpec = field(default_factory=CrossEntropy)
 
-    def build(self, model: nn.Module) -> Supervised:
-        """Returns the method around `model` (images [N, C, H, W] -> logits [N, K])."""
+    def build(self, model: Classifier, guidance: Guidance = NOBODY) -> Supervised:
+        """Returns the method around `model`; nobody guides it."""
+        del guidance
         return Supervised(model, self.loss)

@@ -18,7 +18,10 @@ from vertebra.records import RunDirectory, read_json
 
 @dataclass(frozen=True)
 class Deployed:
-    """A model in eval mode with all it needs to name what is in a file."""
+    """A model in eval mode with all it needs to name what is in a file.
+
+    classes: none where it was trained on images without; its head then means nothing.
+    """
 
     model: Classifier
     classes: tuple[str, ...]
@@ -44,7 +47,7 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
             f"{directory} holds no selected weights yet; "
             f"continue it with `vertebra resume {directory}`"
         )
-    model = build_model(recipe, len(classes))
+    model = build_model(recipe, max(1, len(classes)))
     try:
         model.load_state_dict(checkpoint.load(best).tensors["model"])
     except (RuntimeError, KeyError) as error:

@@ -5,6 +5,7 @@ Every change is told; a value that the caller names in `fixed` stays as it is.
 """
 
 import math
+import re
 from collections.abc import Collection
 from statistics import median
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from vertebra.duration import Duration, epochs, steps
 from vertebra.models.pretrained import PretrainedReport
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.recipe import Recipe
-from vertebra.recipes.vary import vary
+from vertebra.recipes.vary import short_path, vary
 
 SMALLEST_EPOCH = 16
 """An epoch has at least this many updates, where a batch of 8 images or more allows it."""
@@ -44,35 +45,42 @@ def fit(
     fixed: Collection[str] = (),
     start: PretrainedReport | None = None,
 ) -> Fitted:
-    """Returns a recipe of one phase with image size, batch size, rate and warm-up suited to
+    """Returns the recipe with image size, batch size, rate and warm-up of each phase suited to
     `materials`, and with the size, mean and deviation of pixels that pretrained weights expect.
 
     The images are enlarged only for a network whose stem cannot be made finer; an epoch keeps
-    enough updates; the rate moves with the batch; the warm-up takes at most a tenth of the run.
+    enough updates; the rate moves with the batch; the warm-up takes at most a tenth of the phase.
     `fixed` holds paths as "data.batch_size". `start` is what the weights are that it starts from.
     """
-    if len(recipe.phases) != 1:
-        return Fitted(recipe, ())
-    changes = _Changes(frozenset(fixed))
-    _fit_images(recipe, typical_side(materials.splits.train), start, changes)
-    _fit_length(recipe, len(materials.splits.train), changes)
+    changes = _Changes(recipe, frozenset(fixed))
+    side = typical_side(materials.train)
+    for place in range(len(recipe.phases)):
+        _fit_images(recipe, place, side, start, changes)
+        _fit_length(recipe, place, len(materials.train), changes)
     return Fitted(vary(recipe, changes.values), tuple(changes.notes))
 
 
 class _Changes:
     """The changes that are made, by path, and a sentence for each."""
 
-    def __init__(self, fixed: frozenset[str]) -> None:
+    def __init__(self, recipe: Recipe, fixed: frozenset[str]) -> None:
+        self._recipe = recipe
         self._fixed = fixed
         self.values: dict[str, Any] = {}
-        self.notes: list[str] = []
+        self.notes: dict[str, None] = {}
 
     def make(self, path: str, before: object, after: object, reason: str) -> None:
         """Notes a change, unless there is none or the caller has fixed the value."""
+        path = short_path(self._recipe, path)
         is_fixed = any(path == each or path.startswith(f"{each}.") for each in self._fixed)
         if before != after and not is_fixed:
             self.values[path] = after
-            self.notes.append(f"{path}: {_said(before)} -> {_said(after)}, {reason}")
+            said = re.sub(r"^phases\.\d+\.", "", path)
+            self.notes[f"{said}: {_said(before)} -> {_said(after)}, {reason}"] = None
+
+    def get(self, path: str, default: Any) -> Any:
+        """Returns what the value at `path` is changed to."""
+        return self.values.get(short_path(self._recipe, path), default)
 
 
 def _said(value: object) -> str:
@@ -80,10 +88,11 @@ def _said(value: object) -> str:
 
 
 def _fit_images(
-    recipe: Recipe, side: int, start: PretrainedReport | None, changes: _Changes
+    recipe: Recipe, place: int, side: int, start: PretrainedReport | None, changes: _Changes
 ) -> None:
     """Suits the images' size to their own, and size and scale to what the weights have seen."""
-    preprocess, path = recipe.phases[0].data.preprocess, "data.preprocess"
+    path = f"phases.{place}.data.preprocess"
+    preprocess = recipe.phases[place].data.preprocess
     stem_pool = None if start else getattr(recipe.model, "stem_pool", None)
     has_choice = start is None and "stem_pool" in vars(recipe.model)
     largest = (start and start.image_size) or preprocess.image_size
@@ -102,17 +111,18 @@ def _fit_images(
             changes.make(f"{path}.{name}", ours, theirs, "as the weights were trained")
 
 
-def _fit_length(recipe: Recipe, images: int, changes: _Changes) -> None:
+def _fit_length(recipe: Recipe, place: int, images: int, changes: _Changes) -> None:
     """Suits batch, rate and warm-up to the number of images."""
-    phase = recipe.phases[0]
+    phase, path = recipe.phases[place], f"phases.{place}"
     batch = phase.data.batch_size
     smaller = smaller_batch(batch, images, accumulate=phase.accumulate)
-    changes.make("data.batch_size", batch, smaller, f"{images} images to learn from")
-    now = changes.values.get("data.batch_size", batch)
+    changes.make(f"{path}.data.batch_size", batch, smaller, f"{images} images to learn from")
+    now = changes.get(f"{path}.data.batch_size", batch)
     lr = phase.optimizer.lr_for(now / batch)
-    changes.make("optimizer.lr", phase.optimizer.lr, lr, "the rate moves with the batch")
+    changes.make(f"{path}.optimizer.lr", phase.optimizer.lr, lr, "the rate moves with the batch")
     warmup = shorter_warmup(phase.schedule.warmup, phase.length, images / now)
-    changes.make("schedule.warmup", str(phase.schedule.warmup), str(warmup), "a tenth of the run")
+    before = str(phase.schedule.warmup)
+    changes.make(f"{path}.schedule.warmup", before, str(warmup), "a tenth of the run")
 
 
 def with_batch_size(recipe: Recipe, batch_size: int) -> Recipe:

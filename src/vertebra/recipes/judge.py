@@ -12,14 +12,30 @@ from vertebra.contracts import Batch
 from vertebra.data.images import Split
 from vertebra.engine.evaluate import evaluate
 from vertebra.engine.execution import Execution
+from vertebra.methods.fine_tuning import backbone_of
 from vertebra.report.evaluation import Evaluation, Mistake
 from vertebra.tasks.classify import ClassificationMetric
+from vertebra.tasks.represent import RepresentationMetric
 
 MISTAKES = 24
 """How many mistakes are kept with their pictures."""
 
 PICTURE_PX = 96
 """The longer side of such a picture; smaller images are enlarged without smoothing."""
+
+
+def judged(
+    model: nn.Module, split: Split, *, keep: int = 0
+) -> tuple[nn.Module, ClassificationMetric | RepresentationMetric]:
+    """Returns what of the model is judged on `split`, and by which metric.
+
+    It is the answers where there are classes, else the vectors of the backbone. `keep`: so many
+    mistakes are kept.
+    """
+    if split.classes:
+        return model, ClassificationMetric(len(split.classes), keep=keep)
+    backbone = backbone_of(model)
+    return backbone, RepresentationMetric(backbone.width)
 
 
 def judge(
@@ -33,9 +49,12 @@ def judge(
     on_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Returns figures, confusion matrix and mistakes of `model` on every image of `split`."""
-    metric = ClassificationMetric(len(split.classes), keep=MISTAKES)
-    evaluate(model, batches, metric, device=device, execution=execution, on_batch=on_batch)
+    part, metric = judged(model, split, keep=MISTAKES)
+    evaluate(part, batches, metric, device=device, execution=execution, on_batch=on_batch)
     figures = metric.result()
+    n = int(figures.pop("n"))
+    if isinstance(metric, RepresentationMetric):
+        return Evaluation(split=name, n=n, figures=figures, classes=(), confusion=())
     mistakes = [
         Mistake(
             name=split.name(one.index),
@@ -48,7 +67,7 @@ def judge(
     ]
     return Evaluation(
         split=name,
-        n=int(figures.pop("n")),
+        n=n,
         figures=figures,
         classes=split.classes,
         confusion=metric.sums["confusion"].tolist(),

@@ -16,10 +16,11 @@ from vertebra.engine.loop import train
 from vertebra.engine.observers import Logger, Refusals, Saver, Selector, View
 from vertebra.engine.pace import Pace
 from vertebra.engine.state import collect, restore
+from vertebra.recipes.judge import judged
 from vertebra.recipes.materials import build_training, evaluation_batches, training_batches
 from vertebra.recipes.prepare import Prepared
+from vertebra.recipes.teachers import guide
 from vertebra.records import EventLog, Json, RunDirectory
-from vertebra.tasks.classify import ClassificationMetric
 
 LOGGED_STEPS = 1000
 """A phase writes about this many step events, whatever its length."""
@@ -57,10 +58,11 @@ class PhaseRun:
             prepared.recipe,
             prepared.recipe.phases[place],
             model,
-            images=len(materials.splits.train),
+            images=len(materials.train),
             device=session.device,
             world=session.world,
             earlier_steps=sum(map(prepared.steps, range(place))),
+            guidance=guide(prepared.recipe.phases[place], prepared.classes, device=session.device),
         )
         self.logger = Logger(
             self.training,
@@ -125,7 +127,7 @@ class PhaseRun:
     def _evaluate(self) -> Mapping[str, float]:
         training = self.training
         split = self._prepared.materials[self._place].splits.minival
-        metric = ClassificationMetric(len(split.classes))
+        model, metric = judged(training.deployable(), split)
         batches = evaluation_batches(
             self._prepared.recipe,
             self._prepared.recipe.phases[self._place],
@@ -134,7 +136,7 @@ class PhaseRun:
             world=training.world,
         )
         evaluate(
-            training.deployable(),
+            model,
             batches,
             metric,
             device=training.device,

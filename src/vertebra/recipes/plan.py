@@ -11,6 +11,7 @@ from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.state import collect, size_bytes
 from vertebra.recipes.materials import build_training, training_batches
 from vertebra.recipes.prepare import Prepared
+from vertebra.recipes.teachers import guide
 from vertebra.seeding import seeded
 
 
@@ -38,9 +39,10 @@ def estimate(prepared: Prepared) -> Estimate:
         recipe,
         phase,
         prepared.new_model(),
-        images=len(materials.splits.train),
+        images=len(materials.train),
         device=device,
         world=World(),
+        guidance=guide(phase, prepared.classes, device=device),
     )
     training = replace(training, steps=max(2, training.steps))
     forward = parallel_and_compiled(training)

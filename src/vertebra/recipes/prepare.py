@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
 from vertebra.bench.account import Account, account
 from vertebra.contracts import Classifier, Progress
+from vertebra.data.beside import Beside
+from vertebra.data.preprocess import Preprocess
 from vertebra.errors import DataError
 from vertebra.recipes.materials import Materials, build_model, gather
-from vertebra.recipes.recipe import Recipe
+from vertebra.recipes.recipe import Data, Recipe
+from vertebra.recipes.teachers import require_teachers
 
 
 class Prepared(NamedTuple):
@@ -41,14 +45,16 @@ class Prepared(NamedTuple):
         """What is another one when an image is added, removed, renamed, or has another class."""
         digest = hashlib.blake2b(digest_size=8)
         for each in self.materials:
-            for split in (each.splits.train, each.splits.minival, each.splits.report):
-                digest.update(split.names.digest())
-                digest.update(split.labels.tobytes())
+            splits = (each.splits.train, each.splits.minival, each.splits.report)
+            for split in (*splits, each.elsewhere, each.beside):
+                if split is not None:
+                    digest.update(split.names.digest())
+                    digest.update(split.labels.tobytes())
         return digest.hexdigest()
 
     def new_model(self) -> Classifier:
         """Returns the model with the fresh weights that its seed draws."""
-        return build_model(self.recipe, len(self.classes))
+        return build_model(self.recipe, max(1, len(self.classes)))
 
     def steps(self, place: int) -> int:
         """Returns the updates of phase number `place`."""
@@ -56,7 +62,7 @@ class Prepared(NamedTuple):
 
     def steps_per_epoch(self, place: int) -> float:
         """Returns the updates in one pass over the training images of phase number `place`."""
-        images = len(self.materials[place].splits.train)
+        images = len(self.materials[place].train)
         return images / self.recipe.phases[place].data.batch_size
 
 
@@ -79,12 +85,13 @@ def prepare(
                 f"give every phase the same"
             )
     with torch.device("meta"):  # shapes are enough to count with
-        model = build_model(recipe, len(classes))
+        model = build_model(recipe, max(1, len(classes)))
     preprocess = recipe.phases[-1].data.preprocess
     cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
     prepared = Prepared(recipe, materials, cost)
     for place, phase in enumerate(recipe.phases):
         phase.fine_tuning.check(model)
+        require_teachers(phase, classes)
         progress = Progress(0, prepared.steps(place))
         phase.schedule.factor(progress, prepared.steps_per_epoch(place))  # refuses what cannot fit
     return prepared
@@ -96,16 +103,30 @@ def gather_all(
     download: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Materials, ...]:
-    """Returns the materials of each phase; phases with the same source and channels share theirs.
+    """Returns the materials of each phase; phases that read the same images share theirs.
 
     Raises:
         DataError: images are missing or inconsistent.
     """
-    gathered: dict[tuple[str, int], Materials] = {}
-    keys = [(phase.data.source, phase.data.preprocess.channels) for phase in recipe.phases]
-    for key, phase in zip(keys, recipe.phases, strict=True):
+    gathered: dict[tuple[Data, bool], Materials] = {}
+    keys = [(_images_of(phase.data), phase.needs_labels) for phase in recipe.phases]
+    for key in keys:
         if key not in gathered:
+            data, needs_labels = key
             gathered[key] = gather(
-                phase.data, seed=recipe.seed, download=download, on_progress=on_progress
+                data,
+                seed=recipe.seed,
+                needs_labels=needs_labels,
+                download=download,
+                on_progress=on_progress,
             )
     return tuple(gathered[key] for key in keys)
+
+
+def _images_of(data: Data) -> Data:
+    """Returns only what decides which images are read."""
+    images = Data(source=data.source, preprocess=data.preprocess, learn_from=data.learn_from)
+    channels = Preprocess.for_channels(data.preprocess.channels)
+    return replace(
+        images, preprocess=channels, beside=data.beside and Beside(images=data.beside.images)
+    )

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vertebra.data.augment import Augment
+from vertebra.data.beside import Beside
 from vertebra.data.preprocess import Preprocess
+from vertebra.data.unlabelled import Unlabelled
+from vertebra.data.views import View
 from vertebra.duration import Duration, epochs
 from vertebra.engine.averaging import Averaging
 from vertebra.engine.execution import Execution
@@ -13,10 +16,9 @@ from vertebra.engine.optimizers import SGD, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.errors import RecipeError
 from vertebra.methods.fine_tuning import FineTuning
+from vertebra.methods.specs import LABEL_FREE, MethodSpec
 from vertebra.methods.supervised import SupervisedSpec
 from vertebra.models.specs import ModelSpec
-
-MethodSpec = SupervisedSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +39,19 @@ class Data:
 
     source:     "digits", "cifar10", "cifar100", or the path of a folder, an archive or a manifest.
     batch_size: images in an update, over all processes and accumulated batches together.
+    views:      further versions of each image, where the method compares several.
+    learn_from: other images that are learnt from instead, by a method that needs no labels; the
+                source is then what selects and reports.
+    beside:     images without labels that are learnt from too.
     """
 
     source: str
     preprocess: Preprocess = field(default_factory=Preprocess)
     augment: Augment = field(default_factory=Augment)
     batch_size: int = 256
+    views: tuple[View, ...] = ()
+    learn_from: Unlabelled | None = None
+    beside: Beside | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -51,8 +60,10 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One stretch of a run; a later phase goes on with the weights of the one before.
+    """One stretch of a run.
 
+    takes:       what a later phase goes on with: the weights of the model that the phase before has
+                 left, only those of its backbone, or nothing.
     fine_tuning: which levels of the network learn, and at what rate.
     accumulate:  batches in which the images of an update pass through the network, to save memory.
     clip_norm:   the gradient's largest norm; None does not clip.
@@ -69,6 +80,12 @@ class Phase:
     accumulate: int = 1
     clip_norm: float | None = None
     averaging: Averaging | None = None
+    takes: Literal["model", "backbone", "nothing"] = "model"
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether its method learns from labels."""
+        return not isinstance(self.method, LABEL_FREE)
 
     @property
     def pass_size(self) -> int:
@@ -158,8 +175,13 @@ class Recipe:
             raise RecipeError(
                 f"phases give the model {sorted(channels)} channels; use one number in all of them"
             )
+        if self.selection.keep == "best" and not self.phases[-1].needs_labels:
+            raise RecipeError(
+                f"selection.keep='best' needs classes to judge by, and "
+                f"{type(self.phases[-1].method).__name__} learns without; set it to 'last'"
+            )
         for place, phase in enumerate(self.phases):
-            phase.data.augment.check(phase.data.preprocess)
+            _check_images(phase)
             share = processes * phase.accumulate
             if phase.data.batch_size % share:
                 raise RecipeError(
@@ -167,3 +189,19 @@ class Recipe:
                     f"{processes} processes x {phase.accumulate} accumulated batches; "
                     f"use a multiple of {share}"
                 )
+
+
+def _check_images(phase: Phase) -> None:
+    data, kind = phase.data, type(phase.method).__name__
+    data.augment.check(data.preprocess)
+    for view in data.views:
+        view.check(data.augment, data.preprocess)
+    if data.beside is not None:
+        data.beside.augment.check(data.preprocess)
+        for view in data.beside.views:
+            view.check(data.beside.augment, data.preprocess)
+    if data.learn_from is not None and phase.needs_labels:
+        raise RecipeError(
+            f"learn_from gives images without labels and {kind} needs labels; leave it out, or "
+            f"learn by a method that needs none"
+        )

@@ -14,6 +14,7 @@ from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.observers import View
 from vertebra.engine.pace import Pace
 from vertebra.errors import CheckpointError
+from vertebra.methods.fine_tuning import backbone_of
 from vertebra.models.pretrained import PretrainedReport
 from vertebra.models.shelf import title
 from vertebra.recipes.codec import from_data, to_data
@@ -188,8 +189,14 @@ class _Run:
         return phase
 
     def _phase(self, place: int, session: Session, *, before: PhaseRun) -> PhaseRun:
-        model = self.prepared.new_model()
-        model.load_state_dict(before.training.deployable().state_dict())
+        model, left = self.prepared.new_model(), before.training.deployable()
+        match self.prepared.recipe.phases[place].takes:
+            case "model":
+                model.load_state_dict(left.state_dict())
+            case "backbone":
+                model.backbone.load_state_dict(backbone_of(left).state_dict())
+            case "nothing":
+                pass
         return PhaseRun(self.prepared, place, session, model=model, pace=before.logger.pace)
 
     def _report(self, phase: PhaseRun) -> RunRecord:
