@@ -7,9 +7,12 @@ import torch
 from tests.recipes.drawn import tiny
 from torch import nn
 
+from vertebra.duration import steps
 from vertebra.engine import checkpoint
 from vertebra.engine.averaging import Averaging
 from vertebra.engine.observers import Selector
+from vertebra.engine.optimizers import SGD
+from vertebra.recipes.prepare import prepare
 from vertebra.recipes.run import run
 from vertebra.records import read_events
 
@@ -60,3 +63,28 @@ def test_the_record_is_that_of_all_phases(finished):
     steps = [event["step"] for event in read_events(folder / "metrics.jsonl", "step")]
     assert steps == list(range(1, 10))
     assert record.images_per_second * record.train_seconds == pytest.approx(9 * 12)
+
+
+def test_a_phase_takes_the_model_or_its_backbone_or_nothing(recipe, tmp_path):
+    """Of the phase before; what it does not take is drawn anew, and not as that one began."""
+    still = replace(recipe.phases[1], optimizer=SGD(lr=1e-12), length=steps(1))
+    first = replace(recipe.phases[0], averaging=None)
+    left = selected(replace(recipe, phases=(first,)), tmp_path / "left")
+    fresh = prepare(recipe).new_model().state_dict()
+    for takes, kept in (
+        ("model", {"backbone", "head"}),
+        ("backbone", {"backbone"}),
+        ("nothing", set()),
+    ):
+        phases = (first, replace(still, takes=takes))
+        found = selected(replace(recipe, phases=phases), tmp_path / takes)
+        weights = [name for name, value in found.items() if value.ndim > 1]
+        same = {name for name in weights if torch.allclose(found[name], left[name], atol=1e-9)}
+        assert same == {name for name in weights if name.split(".")[0] in kept}
+        drawn = [name for name in weights if name not in same]
+        assert not any(torch.allclose(found[name], fresh[name]) for name in drawn)
+
+
+def selected(recipe, folder):
+    run(recipe, folder)
+    return checkpoint.load(folder / "checkpoints" / "best").tensors["model"]

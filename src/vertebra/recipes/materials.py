@@ -80,10 +80,11 @@ def _readable(images: Unlabelled | None, *, channels: int, seed: int) -> Split |
     return keep(found, examine(found, channels=channels, full=len(found) <= FULL))
 
 
-def build_model(recipe: Recipe, classes: int) -> Classifier:
-    """Returns the recipe's model with fresh weights drawn from its seed."""
+def build_model(recipe: Recipe, classes: int, *, phase: int = 0) -> Classifier:
+    """Returns the recipe's model with fresh weights drawn from its seed; each phase has its own."""
     channels = recipe.phases[0].data.preprocess.channels
-    with seeded(recipe.seed, "weights"):
+    keys = ("weights", phase) if phase else ("weights",)
+    with seeded(recipe.seed, *keys):
         return build_classifier(
             recipe.model, classes=classes, in_channels=channels, dropout=recipe.dropout
         )

@@ -52,9 +52,9 @@ class Prepared(NamedTuple):
                     digest.update(split.labels.tobytes())
         return digest.hexdigest()
 
-    def new_model(self) -> Classifier:
-        """Returns the model with the fresh weights that its seed draws."""
-        return build_model(self.recipe, max(1, len(self.classes)))
+    def new_model(self, place: int = 0) -> Classifier:
+        """Returns the model with the fresh weights that its seed draws for phase number `place`."""
+        return build_model(self.recipe, max(1, len(self.classes)), phase=place)
 
     def steps(self, place: int) -> int:
         """Returns the updates of phase number `place`."""

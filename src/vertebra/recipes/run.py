@@ -189,7 +189,7 @@ class _Run:
         return phase
 
     def _phase(self, place: int, session: Session, *, before: PhaseRun) -> PhaseRun:
-        model, left = self.prepared.new_model(), before.training.deployable()
+        model, left = self.prepared.new_model(place), before.training.deployable()
         match self.prepared.recipe.phases[place].takes:
             case "model":
                 model.load_state_dict(left.state_dict())

@@ -1,0 +1,235 @@
+"""Each way to learn against plain supervised training of the same small network on the same images.
+
+Prints accuracy on the reported split with a 95% t-interval over seeds, beside the plain baseline at
+equal epochs and at two and four times as many (a step of most methods costs more than a plain one),
+and, with --cost, what a step takes in time and memory. Small scale: what holds for a network of 80
+thousand weights and a few epochs of 7,200 images need not hold for ImageNet.
+
+    uv run python benchmarks/methods_on_cifar.py --data cifar10-small.zip --out FOLDER
+    uv run python benchmarks/methods_on_cifar.py --data cifar10-small.zip --out FOLDER --cost
+"""
+
+import argparse
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import torch
+from scipy.stats import t
+
+from vertebra.data.augment import Augment, PadCrop
+from vertebra.data.label_noise import LabelNoise
+from vertebra.data.preprocess import Preprocess
+from vertebra.data.unlabelled import Unlabelled
+from vertebra.duration import epochs
+from vertebra.engine.execution import Execution
+from vertebra.engine.optimizers import SGD
+from vertebra.engine.schedules import Cosine
+from vertebra.models.resnet import ResNetSpec
+from vertebra.recipes.recipe import Data, Phase, Recipe, Selection
+from vertebra.recipes.run import run
+from vertebra.recipes.vary import vary
+from vertebra.recipes.ways.shelf import learn
+from vertebra.recipes.ways.wishes import Wishes
+from vertebra.records import RunDirectory, RunRecord, read_record
+
+NETWORK = ResNetSpec(blocks=(1, 1, 1, 1), block="basic", stem_pool=None, width=0.125)
+"""ResNet-10, an eighth as wide, without the stem's pool."""
+
+LENGTHS = (1, 2, 4)
+"""Of the baseline, in those of the methods."""
+
+COST_STEPS, COST_ROUNDS = 24, 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """Methods, and the baseline that they are meant to improve on.
+
+    changes: to the recipe of both.
+    lengths: of the runs, in the epochs that were asked for: fewer images, more epochs.
+    """
+
+    methods: tuple[str, ...]
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    longer: int = 1
+    is_taught: bool = False
+    has_pool: bool = False
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "all labels": Question(("gradient-tampering", "cosub", "mixskd", "co-training")),
+    "a teacher": Question(("kd", "funmatch", "single-image", "arch-net"), is_taught=True),
+    "a tenth of the labels": Question(
+        ("fixmatch", "noisy-student"), {"data.fraction": 0.1}, longer=10, has_pool=True
+    ),
+    "two fifths of the labels wrong": Question(
+        ("noisy-labels",), {"data.label_noise": LabelNoise(rate=0.4)}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run and where it lies; one that has finished there is read instead."""
+
+    recipe: Recipe
+    directory: Path
+
+
+def main() -> None:
+    given = arguments()
+    teacher = given.out / "teacher"
+    if any(QUESTIONS[each].is_taught for each in given.questions):
+        finished(Job(teacher_recipe(given.data, 3 * given.epochs), teacher))
+    for name in given.questions:
+        question = QUESTIONS[name]
+        if given.cost:
+            print_costs(name, question, given, teacher)
+        else:
+            print_accuracies(name, question, given, teacher)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--epochs", type=float, default=8)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True, help="finished runs found here are read")
+    parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=list(QUESTIONS))
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--cost", action="store_true", help="time and memory of a step instead")
+    return parser.parse_args()
+
+
+def print_accuracies(
+    name: str, question: Question, given: argparse.Namespace, teacher: Path
+) -> None:
+    recipes: dict[str, list[Recipe]] = {}
+    for seed in range(given.seeds):
+        for times in LENGTHS:
+            plain = baseline(given.data, given.epochs * question.longer * times, seed)
+            recipes.setdefault(f"plain x{times}", []).append(vary(plain, question.changes))
+        for method in question.methods:
+            made = taught(method, question, given, teacher, seed)
+            recipes.setdefault(method, []).append(made)
+    folder = given.out / name.replace(" ", "-")
+    jobs = [
+        Job(each, folder / f"{row.replace(' ', '-')}-{seed}")
+        for row, seeds in recipes.items()
+        for seed, each in enumerate(seeds)
+    ]
+    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
+        records = iter(list(pool.map(finished, jobs)))
+    print(
+        f"\n{name}\n\n| | top-1, 95% interval | each seed | minus plain, paired |\n|---|---|---|---|"
+    )
+    plain_figures: list[float] = []
+    for row, seeds in recipes.items():
+        figures = [next(records).figures["top1"] for _ in seeds]
+        plain_figures = plain_figures or figures
+        gains = [ours - theirs for ours, theirs in zip(figures, plain_figures, strict=True)]
+        paired = "" if row == f"plain x{LENGTHS[0]}" else interval(gains)
+        shown = ", ".join(f"{value:.2%}" for value in figures)
+        print(f"| {row} | {interval(figures)} | {shown} | {paired} |", flush=True)
+
+
+def print_costs(name: str, question: Question, given: argparse.Namespace, teacher: Path) -> None:
+    """Short runs in processes of their own, the baseline and the methods in turn."""
+    length = {"plain": vary(baseline(given.data, 1, 0), question.changes)}
+    length |= {each: taught(each, question, given, teacher, 0) for each in question.methods}
+    found: dict[str, list[RunRecord]] = {row: [] for row in length}
+    for _ in range(COST_ROUNDS):
+        for row, recipe in length.items():
+            place = given.out / "cost"
+            shutil.rmtree(place, ignore_errors=True)
+            with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+                found[row].append(alone.submit(finished, Job(short(recipe), place)).result())
+    print(f"\n{name}\n\n| | time of an image | peak memory |\n|---|---|---|")
+    for row, records in found.items():
+        pairs = list(zip(found["plain"], records, strict=True))
+        time = median(plain.images_per_second / each.images_per_second for plain, each in pairs)
+        memory = median(each.peak_memory_mb / plain.peak_memory_mb for plain, each in pairs)
+        print(f"| {row} | {time:.2f} | {memory:.2f} |", flush=True)
+
+
+def baseline(data: Path, length: float, seed: int) -> Recipe:
+    """Returns plain supervised training."""
+    preprocess = Preprocess(image_size=32, crop_fraction=1.0)
+    return Recipe(
+        name="plain",
+        source="for comparison",
+        model=NETWORK,
+        phases=(
+            Phase(
+                data=Data(
+                    source=str(data.absolute()),
+                    preprocess=preprocess,
+                    augment=Augment(crop=PadCrop(padding=4)),
+                    batch_size=128,
+                ),
+                optimizer=SGD(lr=0.1, nesterov=True, weight_decay=5e-4),
+                schedule=Cosine(warmup=epochs(round(length / 10, 2))),
+                length=epochs(length),
+            ),
+        ),
+        selection=Selection(every=epochs(length), keep="last"),
+        execution=Execution(device="cpu", workers=0),
+        seed=seed,
+    )
+
+
+def teacher_recipe(data: Path, length: float) -> Recipe:
+    """Returns the training of a teacher four times as wide."""
+    return vary(baseline(data, length, 100), {"model.width": 4 * NETWORK.width})
+
+
+def taught(
+    method: str, question: Question, given: argparse.Namespace, teacher: Path, seed: int
+) -> Recipe:
+    """Returns the baseline made to learn by the method, as `vertebra train --method` does."""
+    plain = vary(baseline(given.data, given.epochs * question.longer, seed), question.changes)
+    wishes = Wishes(
+        teachers=(str(teacher.absolute()),) if question.is_taught else (),
+        unlabelled=Unlabelled(source=str(given.data.absolute())) if question.has_pool else None,
+    )
+    return learn(plain, method, wishes).recipe
+
+
+def short(recipe: Recipe) -> Recipe:
+    changes = {
+        f"phases.{place}.{path}": value
+        for place in range(len(recipe.phases))
+        for path, value in (("length", f"{COST_STEPS} steps"), ("schedule.warmup", "0 steps"))
+    }
+    return vary(recipe, {**changes, "selection.every": f"{COST_STEPS} steps"})
+
+
+def finished(job: Job) -> RunRecord:
+    torch.set_num_threads(1)  # a run a core
+    place = RunDirectory(job.directory)
+    if not place.record.is_file():
+        shutil.rmtree(job.directory, ignore_errors=True)  # one that was cut off begins anew
+        run(job.recipe, job.directory)
+    made = read_record(place)
+    print(
+        f"{job.directory.name}: {made.figures['top1']:.2%}, {made.train_seconds:.0f} s", flush=True
+    )
+    return made
+
+
+def interval(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.2%}"
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return f"{mean(values):.2%} ± {half:.2%}"
+
+
+if __name__ == "__main__":
+    main()
