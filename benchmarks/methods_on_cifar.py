@@ -59,13 +59,16 @@ class Question:
     methods: tuple[str, ...]
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     longer: int = 1
-    is_taught: bool = False
     has_pool: bool = False
 
 
+TAUGHT = ("kd", "funmatch", "single-image", "arch-net")
+"""Methods that learn from a teacher, which is trained first, four times as wide."""
+
 QUESTIONS: Mapping[str, Question] = {
-    "all labels": Question(("gradient-tampering", "cosub", "mixskd", "co-training")),
-    "a teacher": Question(("kd", "funmatch", "single-image", "arch-net"), is_taught=True),
+    "all labels": Question(
+        ("gradient-tampering", "cosub", "mixskd", "co-training", *TAUGHT),
+    ),
     "a tenth of the labels": Question(
         ("fixmatch", "noisy-student"), {"data.fraction": 0.1}, longer=10, has_pool=True
     ),
@@ -86,7 +89,7 @@ class Job:
 def main() -> None:
     given = arguments()
     teacher = given.out / "teacher"
-    if any(QUESTIONS[each].is_taught for each in given.questions):
+    if "all labels" in given.questions:
         finished(Job(teacher_recipe(given.data, 3 * given.epochs), teacher))
     for name in given.questions:
         question = QUESTIONS[name]
@@ -127,9 +130,8 @@ def print_accuracies(
     ]
     with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
         records = iter(list(pool.map(finished, jobs)))
-    print(
-        f"\n{name}\n\n| | top-1, 95% interval | each seed | minus plain, paired |\n|---|---|---|---|"
-    )
+    print(f"\n{name}\n\n| | top-1, 95% interval | each seed | minus plain, paired |")
+    print("|---|---|---|---|")
     plain_figures: list[float] = []
     for row, seeds in recipes.items():
         figures = [next(records).figures["top1"] for _ in seeds]
@@ -196,7 +198,7 @@ def taught(
     """Returns the baseline made to learn by the method, as `vertebra train --method` does."""
     plain = vary(baseline(given.data, given.epochs * question.longer, seed), question.changes)
     wishes = Wishes(
-        teachers=(str(teacher.absolute()),) if question.is_taught else (),
+        teachers=(str(teacher.absolute()),) if method in TAUGHT else (),
         unlabelled=Unlabelled(source=str(given.data.absolute())) if question.has_pool else None,
     )
     return learn(plain, method, wishes).recipe

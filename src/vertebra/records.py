@@ -6,7 +6,8 @@ RUN/preprocess.json    size, channels, mean and std that turn a file into model 
 RUN/environment.json   versions, device, code revision, a digest of the images' names and classes
 RUN/metrics.jsonl      one event a line, see `EventLog`
 RUN/metrics.csv        its step and evaluate events, for a spreadsheet
-RUN/checkpoints/last   everything needed to continue; best: the same at the best selection figure
+RUN/checkpoints/last   everything needed to continue; best: the same at the best selection figure;
+                       labels-N: what a teacher said of images without labels before phase N
 RUN/evaluation.json    confusion matrix, per-class figures and mistakes on the held-out split
 RUN/record.json        the `RunRecord`
 RUN/report.html        the same for the eye
@@ -38,7 +39,8 @@ class RunRecord:
     licence:    under which it was published; None if it was not.
     figures:    on the split that is reported, touched once: {"top1": 0.985, "loss": 0.07}.
     selection:  the same on the split that chose the checkpoint.
-    data:       for each split {"found": n, "used": n, "refused": [{"name": ..., "reason": ...}]}.
+    data:       for each split {"found": n, "used": n, "refused": [{"name": ..., "reason": ...}]};
+                "train" also has "left_out" and "wrong_labels" where the recipe asks for them.
     """
 
     name: str
@@ -81,6 +83,10 @@ class RunDirectory:
         self.evaluation = path / "evaluation.json"
         self.record = path / "record.json"
         self.report = path / "report.html"
+
+    def labels(self, phase: int) -> Path:
+        """Returns where the labels are that a teacher gave before phase number `phase`."""
+        return self.checkpoints / f"labels-{phase}"
 
     @classmethod
     def next(cls, source: str) -> "RunDirectory":

@@ -64,6 +64,7 @@ def test_sorting_by_name():
         (["show", "resnet18", "resnet34"], "names 2 models; write `vertebra models show NAME`"),
         (["show", "resnet81"], "unknown model 'resnet81'; did you mean"),
         (["resnet18", "--image-size=0"], "image_size=0; give at least 1 pixel"),
+        (["--operators"], "write `vertebra models show NAME --operators`"),
     ],
 )
 def test_a_slip_gets_one_sentence(words, sentence):
@@ -91,3 +92,13 @@ def test_one_model_at_another_size_as_json(size, sides):
     assert [each["shape"] for each in found["levels"][1:5]] == [
         [64 * 2**stage, side, side] for stage, side in enumerate(sides)
     ]
+
+
+def test_the_operators_of_a_model_or_a_run_say_which_are_not_everywhere(trained):
+    for subject in ("resnet18", trained[0]):
+        rows = json.loads(vertebra("models", "show", subject, "--operators", "--json").out)
+        everywhere = {row["operator"]: row["everywhere"] for row in rows}
+        assert everywhere["3x3 convolution"]
+        assert not everywhere["addition"]
+    said = vertebra("models", "show", "resnet18", "--operators").out
+    assert said.splitlines()[-1] == "4 of 9 operators are not on every accelerator"

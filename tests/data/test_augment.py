@@ -3,11 +3,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.data.album import noise, smooth
 from torchvision.transforms import InterpolationMode, v2
 
 from vertebra.contracts import Batch
-from vertebra.data.augment import Augment, ColorJitter, PadCrop, RandomResizedCrop, Resize
+from vertebra.data.augment import (
+    Augment,
+    ColorJitter,
+    PadCrop,
+    RandomResizedCrop,
+    Resize,
+    Solarize,
+)
+from vertebra.data.blur import Blur, blurred
 from vertebra.data.erase import Erase
 from vertebra.data.mixing import Mixing
 from vertebra.data.preprocess import Preprocess, pack
@@ -91,8 +100,102 @@ def test_grey_pictures_take_every_operation():
 def test_colour_operations_on_alpha_are_refused():
     with pytest.raises(RecipeError, match="channels=4 with rand_augment or jitter"):
         EVERYTHING.check(Preprocess.for_channels(4))
+    with pytest.raises(RecipeError, match="channels=4 with jitter or grayscale or solarize, for"):
+        COLOURS.check(Preprocess.for_channels(4))
     EVERYTHING.check(Preprocess.for_channels(1))
+    Augment(blur=Blur()).check(Preprocess.for_channels(4))
     Augment().check(Preprocess.for_channels(4))
+
+
+COLOURS = Augment(
+    jitter=ColorJitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, probability=0.8),
+    grayscale=0.2,
+    blur=Blur(),
+    solarize=Solarize(),
+)
+
+
+def test_parts_that_are_left_out_take_no_draws():
+    """Runs of recipes that were there before these parts stay what they were."""
+    jitter = ColorJitter(brightness=0.4, hue=0.1)
+    picture = noise(40, 30)
+    for seed in range(10):
+        with seeded(seed):
+            ours = Augment(jitter=jitter).sample(picture, SMALL)
+        with seeded(seed):
+            theirs = Augment().sample(picture, SMALL)
+            theirs = v2.ColorJitter(brightness=0.4, hue=0.1)(theirs)
+        assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_every_version_of_the_colours_is_another_picture():
+    assert len({drawn(COLOURS, seed).tobytes() for seed in range(30)}) == 30
+    assert np.array_equal(drawn(COLOURS, 3), drawn(COLOURS, 3))
+
+
+def is_changed(augment: Augment, seed: int) -> bool:
+    picture = noise(16, 16)
+    with seeded(seed):
+        return augment.sample(picture, FULL).tobytes() != picture.tobytes()
+
+
+FULL = Preprocess(image_size=16, crop_fraction=1.0)
+NEVER_AND_ALWAYS = [
+    lambda p: {"jitter": ColorJitter(brightness=0.4, probability=p)},
+    lambda p: {"grayscale": p},
+    lambda p: {"blur": Blur(probability=p, sigma=(1.0, 1.0))},
+    lambda p: {"solarize": Solarize(probability=p)},
+]
+
+
+@pytest.mark.parametrize("part", NEVER_AND_ALWAYS)
+def test_each_part_is_done_as_often_as_it_says(part):
+    counts = [
+        sum(is_changed(replace(STILL, **part(p)), seed) for seed in range(100))
+        for p in (0.0, 0.3, 1.0)
+    ]
+    assert counts[0] == 0
+    assert 15 < counts[1] < 45
+    assert counts[2] > 95  # a factor of almost 1 changes nothing
+
+
+def test_a_picture_without_colours_has_the_luma_in_each_channel():
+    picture = noise(16, 16)
+    grey = np.asarray(replace(STILL, grayscale=1.0).sample(picture, FULL))
+    luma = np.asarray(picture).astype(float) @ (0.299, 0.587, 0.114)
+    assert (np.abs(grey - luma[..., None]) <= 1).all()
+
+
+def test_solarizing_inverts_the_upper_half_of_the_range():
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    found = np.asarray(Solarize(probability=1.0).sample(Image.fromarray(ramp)))
+    assert np.array_equal(found, np.where(ramp < 128, ramp, 255 - ramp))
+
+
+@pytest.mark.parametrize("size", [(224, 224), (96, 40), (16, 16)])
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 2.0])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_blur_is_torchvisions_with_a_kernel_of_a_tenth_of_the_side(size, sigma, mode):
+    picture = noise(*size, mode=mode)
+    kernel = {224: 23, 40: 5, 16: 3}[min(size)]
+    theirs = v2.functional.gaussian_blur(picture, [kernel, kernel], [sigma, sigma])
+    ours = np.asarray(blurred(picture, sigma)).astype(int)
+    assert np.abs(ours - np.asarray(theirs)).max() <= 1
+
+
+def test_blur_leaves_an_even_picture_alone():
+    grey = Image.new("RGB", (20, 30), (7, 128, 255))
+    assert blurred(grey, 2.0).tobytes() == grey.tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_and_colour_take_every_colour_operation(channels: int):
+    spec = Preprocess.for_channels(channels, image_size=16)
+    mode = {1: "L", 3: "RGB"}[channels]
+    for seed in range(20):
+        with seeded(seed):
+            image = COLOURS.sample(noise(20, 30, mode=mode), spec)
+        assert (image.size, image.mode) == ((16, 16), mode)
 
 
 def test_erasing_and_mixing_finish_a_batch():
@@ -111,6 +214,12 @@ def test_erasing_and_mixing_finish_a_batch():
     ("make", "message"),
     [
         (lambda: Augment(flip=1.5), "flip=1.5; give a probability"),
+        (lambda: Augment(grayscale=-0.1), "grayscale=-0.1; give a probability"),
+        (lambda: ColorJitter(probability=1.1), "probability=1.1; give a probability"),
+        (lambda: Solarize(probability=2.0), "probability=2.0; give a probability"),
+        (lambda: Solarize(threshold=128.0), "threshold=128.0; give a share of the range"),
+        (lambda: Blur(probability=-1.0), "probability=-1.0; give a share"),
+        (lambda: Blur(sigma=(2.0, 0.1)), "sigma=(2.0, 0.1); give a smallest and a largest"),
         (lambda: PadCrop(padding=-1), "padding=-1; give zero or more"),
         (lambda: RandomResizedCrop(scale=(0.0, 1.0)), "scale=(0.0, 1.0); give a smallest"),
         (lambda: RandomResizedCrop(ratio=(2.0, 1.0)), "ratio=(2.0, 1.0); give a smallest"),

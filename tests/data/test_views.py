@@ -61,6 +61,18 @@ def test_a_view_without_augmentation_repeats_the_draws_of_the_first(split: Split
         assert torch.equal(batch.views[0], batch.images)
 
 
+def test_a_view_that_repeats_the_first_is_the_first_and_costs_nothing(split: Split):
+    augment = replace(CROPPED, erase=Erase(probability=1.0), mixing=Mixing(mixup=1.0))
+    views = View(), View(image_size=12), View(image_size=24), View(augment=CROPPED)
+    for batch, other in zip(
+        batches(split, augment, *views), batches(split, augment, *views[2:]), strict=True
+    ):
+        assert [each.shape[-1] for each in batch.views] == [12, 12, 24, 12]
+        assert batch.views[0] is batch.images
+        assert batch.views[1] is batch.images
+        assert torch.equal(batch.views[2], other.views[0])
+
+
 def test_a_larger_view_is_the_same_crop(split: Split):
     for batch in batches(split, CROPPED, View(image_size=48)):
         assert batch.views[0].shape == (4, 3, 48, 48)

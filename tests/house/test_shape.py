@@ -17,6 +17,7 @@ NO_PAPER = {
     "guidance",
     "levit_names",
     "names",
+    "networks",
     "published",
     "pretrained",
     "ranges",

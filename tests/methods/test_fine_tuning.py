@@ -17,7 +17,9 @@ from vertebra.engine.schedules import Constant
 from vertebra.errors import RecipeError
 from vertebra.methods.fine_tuning import FineTuning, backbone_of
 from vertebra.methods.supervised import SupervisedSpec
+from vertebra.models.bit import BiTSpec
 from vertebra.models.classifier import build_classifier
+from vertebra.models.ensemble import EnsembleSpec
 from vertebra.models.resnet import ResNetSpec
 from vertebra.tasks.classify import ClassificationMetric
 
@@ -222,3 +224,13 @@ def test_a_model_without_one_backbone_is_refused_only_where_it_matters(count):
 def test_the_backbone_is_found_wherever_it_stands():
     inner = model().backbone
     assert backbone_of(nn.ModuleDict({"detector": nn.Sequential(inner)})) is inner
+
+
+@pytest.mark.parametrize("spec", [BiTSpec(width=0.125, depth=0.1), EnsembleSpec(member=SPEC)])
+def test_a_backbone_made_of_others_is_one(spec):
+    whole = build_classifier(spec, classes=3)
+    assert backbone_of(whole) is whole.backbone
+    FineTuning(rate_decay=0.5, frozen_levels=2).check(whole)
+    groups = FineTuning(rate_decay=0.5).parameter_groups(SupervisedSpec().build(whole))
+    learnt = [id(each) for group in groups for each in group.parameters]
+    assert sorted(learnt) == sorted(map(id, whole.parameters()))

@@ -16,6 +16,7 @@ N, K = 6, 4
 LOSSES = [
     CrossEntropy(),
     CrossEntropy(smoothing=0.2),
+    CrossEntropy(smoothing=0.1, tampering=0.3),
     BinaryCrossEntropy(smoothing=0.1),
     BinaryCrossEntropy(threshold=0.2, sum_classes=False),
 ]
@@ -121,7 +122,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(logits, targets, loss):
     assert loss.loss(logits - 0.01 * gradient, targets) < before
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", [each for each in LOSSES if getattr(each, "tampering", 1) == 1])
 def test_gradients_agree_with_finite_differences(logits, targets, loss):
     logits = logits.double().requires_grad_()
     found = torch.autograd.grad(loss.loss(logits.float(), targets), logits)[0]

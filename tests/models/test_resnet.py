@@ -113,6 +113,11 @@ def test_rates_of_the_stage_rule_are_two_to_five_fifths():
     assert rates(spec) == pytest.approx([0.04, 0.06, 0.08, 0.1])
 
 
+def test_rates_of_the_constant_rule_are_one():
+    spec = ResNetSpec(depth=0.1, stochastic_depth=0.1, stochastic_depth_rule="constant")
+    assert rates(spec) == [0.1] * 4
+
+
 def rates(spec: ResNetSpec) -> list[float]:
     with torch.device("meta"):
         return [m.rate for m in spec.build().modules() if isinstance(m, StochasticDepth)]
@@ -158,7 +163,7 @@ def test_the_block_strides_where_its_form_says():
         ({"form": "E"}, "form='E'; choose one of 'A', 'B', 'C', 'D'"),
         ({"block": "wide"}, "block='wide'; choose one of"),
         ({"stem_pool": "mean"}, "choose one of 'max', 'conv', None"),
-        ({"stochastic_depth_rule": "cubic"}, "choose one of 'linear', 'stage'"),
+        ({"stochastic_depth_rule": "cubic"}, "choose one of 'linear', 'stage', 'constant'"),
         ({"blocks": (3, 4, 0, 3)}, "four whole numbers"),
         ({"blocks": (3, 4, 6)}, "four whole numbers"),
         ({"width": 0.0}, "width=0.0; give a finite factor"),

@@ -43,6 +43,12 @@ def test_a_short_run_warms_up_for_a_tenth_of_it(materials):
     assert notes[-1] == "schedule.warmup: 3 epochs -> 0.5 epochs, a tenth of the run"
 
 
+def test_a_method_that_compares_images_keeps_64_of_them_in_an_update(materials):
+    recipe, notes = fit(load("byol-small"), materials)
+    assert recipe.phases[0].data.batch_size == 64
+    assert "optimizer.lr: 1 -> 0.25, the rate moves with the batch" in notes
+
+
 @pytest.mark.parametrize(
     "fixed",
     ["data.preprocess.image_size", "data.batch_size", "optimizer.lr", "schedule.warmup", "data"],

@@ -178,6 +178,6 @@ def test_processes_must_share_the_batch(album):
 def test_colour_operations_on_alpha_are_refused_before_anything_is_written(album, tmp_path):
     preprocess = Preprocess.for_channels(4, image_size=16)
     recipe = tiny(album, {"data.preprocess": preprocess, "data.augment.jitter": "ColorJitter"})
-    with pytest.raises(RecipeError, match="channels=4 with rand_augment or jitter"):
+    with pytest.raises(RecipeError, match="channels=4 with jitter, for grey"):
         run(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()

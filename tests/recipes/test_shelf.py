@@ -39,7 +39,7 @@ def test_a_recipe_is_fit_to_run_on_one_process(named):
 def test_a_recipe_names_its_paper_and_its_model(named):
     _, recipe = named
     assert "(20" in recipe.source
-    assert title(recipe.model).startswith("resnet")
+    assert title(recipe.model).startswith(("resnet", "timm/", "2 x resn", "Arch-Net of resn"))
 
 
 def test_varying_every_value_to_what_it_is_changes_nothing(named):

@@ -63,3 +63,26 @@ def test_without_events_there_are_no_curves(draw_run: DrawRun):
     directory = draw_run(finished=False)
     directory.metrics.write_text("")
     assert curves(read_findings(directory)) == {}
+
+
+def test_several_parts_of_the_loss_are_drawn_and_one_alone_is_not(draw_run: DrawRun):
+    directory = draw_run(finished=False)
+    log = EventLog(directory.metrics)
+    log.append("step", step=STEPS + 1, epoch=21, values={"parts": {"probe": 2.0}})
+    assert "parts" not in curves(read_findings(directory))
+    told = {"byol": 1.5, "probe": math.nan}
+    log.append("step", step=STEPS + 2, epoch=22, values={"parts": told})
+    traces = curves(read_findings(directory))["parts"].figure["data"]
+    assert [(trace["name"], trace["customdata"], trace["y"]) for trace in traces] == [
+        ("probe", [STEPS + 1], [2.0]),
+        ("byol", [STEPS + 2], [1.5]),
+    ]
+
+
+def test_where_no_classes_are_known_the_spread_is_drawn(draw_run: DrawRun):
+    directory = draw_run(finished=False)
+    assert "spread" not in curves(read_findings(directory))
+    values = {"split": "minival", "figures": {"spread": 0.7, "rank": 20.0}}
+    EventLog(directory.metrics).append("evaluate", step=STEPS, epoch=20, values=values)
+    spread = curves(read_findings(directory))["spread"].figure["data"][-1:]
+    assert [(trace["name"], trace["y"]) for trace in spread] == [("minival spread", [0.7])]

@@ -66,14 +66,17 @@ def test_the_plan_shows_what_is_known_and_leaves_out_the_rest():
     assert "step time    112 ms" in measured and "22 min 24 s" in measured
 
 
-def test_the_final_table_has_interval_cost_and_commands_on_one_line(draw_run: DrawRun):
+def test_the_final_table_has_interval_and_cost(draw_run: DrawRun):
     directory = draw_run()
     text = shown(terminal.final_table(read_record(directory), directory=directory.path), width=160)
     assert "98.50%, 95% interval 97.17% to 99.21% (600 images)" in text
     assert "selection top-1 accuracy   98.75%" in text
     assert "1 min 11 s, 904 images/s" in text
-    narrow = shown(terminal.final_table(read_record(directory), directory=directory.path), 40)
-    assert f"  vertebra predict '{directory.path}' IMAGE" in narrow.splitlines()
+
+
+def test_a_command_stands_on_one_line_however_narrow_the_terminal_is():
+    command = f"vertebra predict '{'long name ' * 9}' IMAGE"
+    assert shown(terminal.next_commands(command), 40).splitlines() == ["Next:", f"  {command}"]
 
 
 def test_the_interval_takes_the_number_of_images_it_is_given(draw_run: DrawRun):

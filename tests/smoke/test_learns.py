@@ -1,7 +1,7 @@
 """Every way to learn learns: where a bright square stands in noise, in a second, with a fixed seed.
 
 Each member of a recipe's unions is tried; one that is new need not be listed here unless its
-defaults do not suit thirty updates.
+defaults do not suit thirty updates. Methods that need more than labels have files beside this one.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from vertebra.engine.optimizers import LARS, SGD, AdamW, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.methods.supervised import BinaryCrossEntropy, CrossEntropy, LossSpec
 from vertebra.recipes.prepare import prepare
-from vertebra.recipes.recipe import MethodSpec, Recipe
+from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.run import run
 
 SETTINGS: dict[type, dict[str, Any]] = {
@@ -49,7 +49,6 @@ def named(name: str, spec: Any) -> list[Any]:
 
 
 CASES = [
-    *named("method", MethodSpec),
     *named("method.loss", LossSpec),
     *named("data.augment.crop", Crop),
     *named("optimizer", OptimizerSpec),

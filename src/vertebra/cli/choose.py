@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vertebra.cli.flags import RecipeFlags
+from vertebra.data.patches import Patches
+from vertebra.data.photos import PHOTOS, is_photo
 from vertebra.data.sources import SHELF
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.duration import epochs
@@ -14,14 +16,17 @@ from vertebra.engine.distributed import World
 from vertebra.models.pretrained import PretrainedReport
 from vertebra.models.shelf import BackboneSpec, find_spec, title
 from vertebra.recipes.fit import fit, with_batch_size
+from vertebra.recipes.follow import follow
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.prepare import gather_all
-from vertebra.recipes.recipe import Pretrained, Recipe
+from vertebra.recipes.recipe import Phase, Pretrained, Recipe
 from vertebra.recipes.shelf import RECIPES, load
 from vertebra.recipes.start import look_up
 from vertebra.recipes.suit import suit
 from vertebra.recipes.vary import parse_setting, short_path, vary
+from vertebra.recipes.ways.joint import is_joint, joined
 from vertebra.recipes.ways.shelf import learn
+from vertebra.recipes.ways.taught import is_taught, taught_by
 from vertebra.recipes.ways.wishes import Wishes
 
 
@@ -51,13 +56,21 @@ def choose(
     model = _model(flags)
     if model is not None:
         recipe, notes = suit(recipe, model)
-    if flags.method is not None or flags.teacher or flags.unlabelled:
-        recipe, said = learn(recipe, flags.method or "supervised", _wishes(flags))
+    wishes = _wishes(flags)
+    if flags.method is None and is_taught(recipe) and any(wishes):
+        recipe = taught_by(recipe, wishes)
+    elif flags.method is None and is_joint(recipe) and any(wishes):
+        recipe = joined(recipe, wishes)
+    elif flags.method or any(wishes):
+        recipe, said = learn(recipe, flags.method or flags.usual_method, wishes)
         notes += said
     if flags.batch_size is not None:
         recipe = with_batch_size(recipe, flags.batch_size)
-    changes = {**_in_each_phase(recipe, _typed(flags)), **dict(map(parse_setting, flags.set))}
+    changes = _in_each_phase(recipe, {**_typed(flags), **dict(map(parse_setting, flags.set))})
     recipe = vary(recipe, changes)
+    if name in RECIPES or flags.method is not None:
+        recipe, said = follow(recipe, fixed=changes)
+        notes += said
     recipe.check(processes=world.size)
     recipe.execution.resolve(local_rank=world.local_rank)  # refuse before reading every image
     start = None
@@ -67,7 +80,8 @@ def choose(
     if name in RECIPES:
         fixed = {short_path(recipe, path) for path in changes}
         if flags.batch_size is not None:
-            fixed |= {"data.batch_size", "optimizer.lr"}
+            sized = {"data.batch_size": flags.batch_size, "optimizer.lr": None}
+            fixed |= _in_each_phase(recipe, sized).keys()
         recipe, fitted = fit(recipe, materials[-1], fixed=fixed, start=start)
         notes += fitted
     return Chosen(recipe, materials, notes, title(recipe.model), start)
@@ -77,10 +91,10 @@ def _in_each_phase(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     """Returns the changes with those inside a phase made in each, where there are several."""
     if len(recipe.phases) == 1:
         return changes
-    root = {field.name for field in dataclasses.fields(recipe)}
+    inner = {field.name for field in dataclasses.fields(Phase)}
     spread: dict[str, Any] = {}
     for path, value in changes.items():
-        inside = path.split(".")[0] not in root
+        inside = path.split(".")[0] in inner
         places = [f"phases.{place}." for place in range(len(recipe.phases))] if inside else [""]
         spread |= {f"{place}{path}": value for place in places}
     return spread
@@ -90,7 +104,17 @@ def _wishes(flags: RecipeFlags) -> Wishes:
     return Wishes(
         teachers=tuple(str(Path(run).absolute()) for run in flags.teacher),
         unlabelled=Unlabelled(source=place) if (place := _place(flags.unlabelled)) else None,
+        learn_from=_learn_from(flags.learn_from),
     )
+
+
+def _learn_from(where: str | None) -> Unlabelled | Patches | None:
+    if where is None:
+        return None
+    if where in PHOTOS:
+        return Patches(image=where)
+    place = str(_place(where))
+    return Patches(image=place) if is_photo(place) else Unlabelled(source=place)
 
 
 def _typed(flags: RecipeFlags) -> dict[str, Any]:

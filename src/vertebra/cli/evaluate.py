@@ -58,6 +58,7 @@ def run(arguments: Arguments) -> int:
     from vertebra.report.terminal import figures_table, open_console
 
     deployed = load_run(arguments.run, device=arguments.device)
+    deployed.require_classes()
     name, split = _choose(arguments, deployed)
     with reading("evaluating") as listen:
         done = 0
@@ -89,8 +90,9 @@ def _choose(arguments: Arguments, deployed: "Deployed") -> "tuple[str, Split]":
         name = _known(arguments.split or default, source.splits)
         source = _readable(source.replace({name: source.splits[name]}), arguments, deployed)
         return name, source.splits[name]
-    source = _readable(open_source(deployed.recipe.phases[-1].data.source), arguments, deployed)
-    divided = divide(source, seed=deployed.recipe.seed)
+    data = deployed.recipe.phases[-1].data
+    source = _readable(open_source(data.source), arguments, deployed)
+    divided = divide(source, seed=data.held_out_by(deployed.recipe.seed))
     splits = {
         "train": divided.train,
         "minival": divided.minival,

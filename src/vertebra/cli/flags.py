@@ -10,13 +10,22 @@ from vertebra.errors import RecipeError
 from vertebra.lookup import find
 
 
-def shown(metavar: str | None = None) -> Any:
-    """Returns how help shows an argument: its placeholder, and its default where that says much."""
-    return arg(metavar=metavar, help_behavior_hint=_hint)
+def shown(
+    metavar: str | None = None, *, name: str | None = None, also: tuple[str, ...] = ()
+) -> Any:
+    """Returns how help shows an argument: its placeholder, and its default where that says much.
+
+    name: of the flag, where the field cannot have it; also: other flags that mean the same.
+    """
+    return arg(metavar=metavar, name=name, aliases=also or None, help_behavior_hint=_hint)
 
 
 def _hint(default: str) -> str:
     return "" if default in ("None", "False", "") else f"(default: {default})"
+
+
+_FLAGS = {"learn_from": "from"}
+"""Field -> its flag, where Python keeps the word for itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +53,10 @@ class RecipeFlags:
     unlabelled: Annotated[str | None, shown("PATH")] = None
     """Images without labels, for a method that learns from them too: a folder of images, or any
     data set."""
+    learn_from: Annotated[str | None, shown("PATH", name="from")] = None
+    """Images to learn from in place of DATA's, for a method that needs no labels: a folder, any
+    data set, one picture to cut patches out of, or china or flower, two pictures of
+    scikit-learn's. DATA is then what judges."""
     epochs: Annotated[float | None, shown("N")] = None
     """Passes over the training images."""
     image_size: Annotated[int | None, shown("PX")] = None
@@ -68,6 +81,11 @@ class RecipeFlags:
     """Allow cifar10, cifar100 or named weights to be downloaded when not on this machine."""
 
     @property
+    def usual_method(self) -> str:
+        """How to learn if nothing is said."""
+        return "supervised"
+
+    @property
     def recipe_name(self) -> str:
         """The recipe that is asked for, or the default for what else is said."""
         if self.recipe is not None:
@@ -83,6 +101,7 @@ def require_known(flags: RecipeFlags) -> None:
     Raises:
         VertebraError: a recipe, a model or a path is not there, or the recipe needs a path.
     """
+    from vertebra.data.photos import PHOTOS
     from vertebra.data.sources import SHELF, require_path
     from vertebra.models.shelf import find_entry
     from vertebra.recipes.shelf import Entry, find_recipe
@@ -97,6 +116,8 @@ def require_known(flags: RecipeFlags) -> None:
         RunDirectory(Path(run)).require()
     if flags.unlabelled is not None:
         require_path(flags.unlabelled)
+    if flags.learn_from is not None and flags.learn_from not in (*SHELF, *PHOTOS):
+        require_path(flags.learn_from, shelf=(*SHELF, *PHOTOS))
     found = find_recipe(flags.recipe_name)
     if flags.data is None and isinstance(found, Entry) and not found.has_data:
         raise RecipeError(
@@ -139,7 +160,8 @@ def words(flags: Any, *, positional: str = "data") -> list[str]:
     first: str | tuple[str, ...] | None = getattr(flags, positional)
     said = [*first] if isinstance(first, tuple) else [] if first is None else [first]
     for field in fields(flags):
-        value, flag = getattr(flags, field.name), f"--{field.name.replace('_', '-')}"
+        value, name = getattr(flags, field.name), _FLAGS.get(field.name, field.name)
+        flag = f"--{name.replace('_', '-')}"
         if value == field.default or field.name == positional:
             continue
         if value is True:

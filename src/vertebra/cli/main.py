@@ -20,9 +20,13 @@ COMMANDS: Mapping[str, str] = {
     "check": "Read every image of a data set; list what cannot be used and why.",
     "plan": "Say what a run would take, measured on two steps; train nothing.",
     "train": "Train a classifier on your images, or on handwritten digits.",
+    "distill": "Train a small network to answer as a large one does.",
+    "pretrain": "Train a backbone on images without labels.",
     "resume": "Continue a run that was stopped.",
     "evaluate": "Judge a run on its held-out split or on other data.",
     "predict": "Classify images with a run; CSV or JSON.",
+    "pseudo-label": "Label images with a run; a manifest of those that it is sure of.",
+    "probe": "Say what features are worth: neighbours, linear map, few labels.",
     "report": "Write a run's page again.",
     "surgery": "Replace the batch norms of a run by group norms.",
     "hub": "Publish a run on the Hugging Face Hub, or bring one here.",
@@ -32,7 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "recipes": "List the recipes, show one, or compare two.",
     "doctor": "Look at this machine: versions, devices, memory, disk, extras.",
 }
-"""Command -> what it does; the module has the command's name."""
+"""Command -> what it does; the module has the command's name, with _ for -."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,7 +72,8 @@ def command(arguments: list[str]) -> int:
 
 def overview() -> str:
     """Returns the text of `vertebra --help`."""
-    rows = "\n".join(f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}} {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: vertebra COMMAND [ARGUMENTS]   (vertebra COMMAND --help explains one)\n\n"
         f"{rows}\n\n"
@@ -82,7 +87,7 @@ def overview() -> str:
 def _run(name: str, arguments: list[str]) -> int:
     import tyro
 
-    module = import_module(f"vertebra.cli.{name}")
+    module = import_module(f"vertebra.cli.{name.replace('-', '_')}")
     try:
         parsed = tyro.cli(
             module.Arguments,

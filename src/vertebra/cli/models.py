@@ -36,6 +36,9 @@ class Arguments:
     """Outputs of the head of one."""
     pretrained: Annotated[bool, shown()] = False
     """List the published weights instead: of all models or of one, timm/NAME too."""
+    operators: Annotated[bool, shown()] = False
+    """List the operators that one model or a run (`show RUN`) needs instead, and which of them not
+    every accelerator has."""
     json: Annotated[bool, shown()] = False
     """Print JSON."""
 
@@ -54,8 +57,16 @@ def run(arguments: Arguments) -> int:
         from vertebra.cli.published_weights import show_weights
 
         show_weights(words[0] if words else None, as_json=arguments.json)
+    elif words and arguments.operators:
+        from vertebra.cli.needed_operators import show_operators
+
+        show_operators(words[0], image_size=arguments.image_size, as_json=arguments.json)
     elif words:
         _show(words[0], arguments)
+    elif arguments.operators:
+        raise RecipeError(
+            "--operators is of one model; write `vertebra models show NAME --operators`"
+        )
     else:
         _list(arguments)
     return 0

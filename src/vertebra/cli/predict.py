@@ -65,6 +65,7 @@ def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
     from vertebra.recipes.deploy import load_run
 
     deployed = load_run(arguments.run, device=arguments.device)
+    deployed.require_classes()
     with reading() as listen:
         usable, refused = survey_loose(
             split, channels=deployed.preprocess.channels, on_progress=listen

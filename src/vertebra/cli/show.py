@@ -1,5 +1,6 @@
 """What the commands that train print: what was found, what will run, how it goes, what came out."""
 
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,13 @@ from rich.text import Text
 
 from vertebra.engine.environment import device_name
 from vertebra.engine.observers import View
+from vertebra.methods.specs import LABEL_FREE
 from vertebra.models.pretrained import PretrainedReport
+from vertebra.recipes.codec import from_data
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.plan import Estimate
 from vertebra.recipes.prepare import Prepared
+from vertebra.recipes.recipe import Recipe
 from vertebra.records import RunRecord
 from vertebra.report.progress import TrainingProgress
 from vertebra.report.terminal import (
@@ -89,8 +93,20 @@ def show_final(record: RunRecord, out: Path) -> None:
     console = open_console()
     console.print()
     console.print(final_table(record, directory=out))
+    console.print()
+    console.print(next_commands(*_next(record, out)))
     if record.quarantined:
         console.print(Text(f"unreadable while training: {', '.join(record.quarantined)}"))
+
+
+def _next(record: RunRecord, out: Path) -> tuple[str, str]:
+    """Returns what a run is for: to name classes or, where it pretrained, to learn some."""
+    recipe: Recipe = from_data(Recipe, record.recipe)
+    run, last = shlex.quote(str(out)), recipe.phases[-1]
+    if not isinstance(last.method, LABEL_FREE):
+        return f"vertebra evaluate {run}", f"vertebra predict {run} IMAGE"
+    data = shlex.quote(last.data.source) if "top1" in record.figures else "DATA"
+    return f"vertebra probe {run} {data}", f"vertebra train {data} --weights {run}"
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """How an image is changed each time training sees it: crop, flip, operations, colour, mixing."""
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from vertebra.contracts import Batch
+from vertebra.data.blur import Blur
 from vertebra.data.erase import Erase
 from vertebra.data.mixing import Mixing
 from vertebra.data.preprocess import Preprocess
@@ -73,14 +75,19 @@ class Resize:
 
 @dataclass(frozen=True, kw_only=True)
 class ColorJitter:
-    """Random colour: each factor from [1 - x, 1 + x], hue moved by up to `hue` of the circle."""
+    """Random colour: each factor from [1 - x, 1 + x], hue moved by up to `hue` of the circle.
+
+    The four are done in random order, to a picture with `probability`.
+    """
 
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    probability: float = 1.0
 
     def __post_init__(self) -> None:
+        _require_probability("probability", self.probability)
         if min(self.brightness, self.contrast, self.saturation) < 0 or not 0 <= self.hue <= 0.5:
             raise RecipeError(
                 f"brightness={self.brightness}, contrast={self.contrast}, "
@@ -88,8 +95,30 @@ class ColorJitter:
             )
 
     def sample(self, image: Image.Image) -> Image.Image:
-        """Returns the picture with other colours."""
-        return _color_jitter(self)(image)
+        """Returns the picture with other colours, or as it is."""
+        return _color_jitter(self)(image) if _happens(self.probability) else image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solarize:
+    """With `probability`, inverts the pixels at `threshold`, in [0, 1] of their range, and above.
+
+    Source: Bootstrap Your Own Latent (2020), appendix B.
+    """
+
+    probability: float = 0.2
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require_probability("probability", self.probability)
+        if not 0 <= self.threshold <= 1:
+            raise RecipeError(f"threshold={self.threshold}; give a share of the range from 0 to 1")
+
+    def sample(self, image: Image.Image) -> Image.Image:
+        """Returns the picture, solarised or not."""
+        if not _happens(self.probability):
+            return image
+        return ImageOps.solarize(image, math.ceil(255 * self.threshold))
 
 
 Crop = RandomResizedCrop | PadCrop | Resize
@@ -99,9 +128,9 @@ Crop = RandomResizedCrop | PadCrop | Resize
 class Augment:
     """What is done to images in training, in this order; the default is a random crop and a flip.
 
-    flip: probability of a mirror image.
+    flip: probability of a mirror image; grayscale: that of one without colours.
 
-    Crop to jitter are done to each picture by workers, erase and mixing to the normalised batch.
+    Crop to solarize are done to each picture by workers, erase and mixing to the normalised batch.
     Every draw comes from torch's generator: seed it (see `seeding`) and the result is the same.
     """
 
@@ -109,12 +138,15 @@ class Augment:
     flip: float = 0.5
     rand_augment: RandAugment | None = None
     jitter: ColorJitter | None = None
+    grayscale: float = 0.0
+    blur: Blur | None = None
+    solarize: Solarize | None = None
     erase: Erase | None = None
     mixing: Mixing | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.flip <= 1:
-            raise RecipeError(f"flip={self.flip}; give a probability from 0 to 1")
+        _require_probability("flip", self.flip)
+        _require_probability("grayscale", self.grayscale)
 
     def check(self, preprocess: Preprocess) -> None:
         """Refuses what does not work with that input.
@@ -122,10 +154,12 @@ class Augment:
         Raises:
             RecipeError: colour operations on images with alpha.
         """
-        if preprocess.channels == 4 and (self.rand_augment or self.jitter):
+        colours = ("rand_augment", "jitter", "grayscale", "solarize")
+        given = [name for name in colours if getattr(self, name)]
+        if preprocess.channels == 4 and given:
             raise RecipeError(
-                "channels=4 with rand_augment or jitter, which take grey and colour only; "
-                "use 1 or 3 channels"
+                f"channels=4 with {' or '.join(given)}, for grey and colour only; "
+                f"use 1 or 3 channels"
             )
 
     def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
@@ -135,7 +169,13 @@ class Augment:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.rand_augment:
             image = self.rand_augment.sample(image)
-        return self.jitter.sample(image) if self.jitter else image
+        if self.jitter:
+            image = self.jitter.sample(image)
+        if self.grayscale and _happens(self.grayscale):
+            image = image.convert("L").convert(image.mode)
+        if self.blur:
+            image = self.blur.sample(image)
+        return self.solarize.sample(image) if self.solarize else image
 
     def cover(self, images: Tensor) -> Tensor:
         """images: [N, C, S, S] normalised -> the same with some rectangles erased."""
@@ -144,6 +184,16 @@ class Augment:
     def mix(self, batch: Batch, classes: int) -> Batch:
         """Returns a normalised batch, mixed; `classes` is the K of soft targets [N, K]."""
         return self.mixing.sample(batch, classes) if self.mixing else batch
+
+
+def _happens(probability: float) -> bool:
+    """Returns a draw; what is certain takes none."""
+    return probability == 1 or torch.rand(()).item() < probability
+
+
+def _require_probability(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise RecipeError(f"{name}={value}; give a probability from 0 to 1")
 
 
 # Transforms are built once for a spec: building costs more than a small image's crop.

@@ -8,7 +8,7 @@ import numpy as np
 from vertebra.data.images import Source, Split, require_known
 from vertebra.data.names import Names, natural
 from vertebra.data.readers import Reader
-from vertebra.errors import DataError
+from vertebra.errors import DataError, NoClassFolders
 
 SPLITS = {
     "train": "train",
@@ -55,7 +55,7 @@ def gather(
     for split in ("val", "test"):
         require_known(labels[split], classes, f"the {split} images of {where}", "its train split")
     if len(classes) == 1:
-        raise DataError(
+        raise NoClassFolders(
             f"{where} holds one class only ({classes[0]!r}); at least two are needed: "
             f"put the images of each class into a folder of its own"
         )

@@ -35,7 +35,8 @@ def lay_out(names: Sequence[str], reader: Reader, *, name: str, where: str) -> S
     if not used:
         raise NoClassFolders(
             f"{where} holds {len(paths)} files but no class folders; put the images of each class "
-            f"into a folder named after it, or write a manifest (CSV with path and label)"
+            f"into a folder named after it, write a manifest (CSV with path and label), or learn "
+            f"without classes with `vertebra pretrain`"
         )
     entries = [
         Entry(names[row], row, SPLITS[path[0].lower()] if by_split else "train", path[depth - 2])

@@ -7,7 +7,7 @@ number of workers nor where a run was interrupted changes what is trained on.
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import FrameType
 from typing import Any, NamedTuple, cast
@@ -51,13 +51,13 @@ class _TrainItems(Dataset[_Item | DataError]):
         order: Order,
         preprocess: Preprocess,
         augment: Augment,
-        views: Sequence[View],
+        views: Mapping[int, View],
     ) -> None:
         self._split = split
         self._order = order
         self._channels = preprocess.channels
         self._versions = [_Version((), augment, preprocess)]
-        for place, view in enumerate(views):
+        for place, view in views.items():
             keys = () if view.augment is None else ("view", place)
             size = view.image_size or preprocess.image_size
             self._versions.append(
@@ -185,7 +185,7 @@ class TrainBatches:
             rank=self.rank,
             world=self.world,
         )
-        items = _TrainItems(self.split, order, self.preprocess, self.augment, self.views)
+        items = _TrainItems(self.split, order, self.preprocess, self.augment, self._further())
         classes = len(self.split.classes) if self.classes is None else self.classes
         start = self.start_step * self.accumulate
         numbers = range(start, start + len(self))
@@ -202,16 +202,25 @@ class TrainBatches:
     def _finished(self, batch: Batch, number: int, classes: int) -> Batch:
         """Returns the batch with rectangles erased and images mixed, in each of its versions."""
         images = self._covered(batch.images, self.augment, "erase", number)
-        views = [
-            self._covered(each, self.augment, "erase", number)
+        views = {
+            place: self._covered(each, self.augment, "erase", number)
             if view.augment is None
             else self._covered(each, view.augment, "erase", number, "view", place)
-            for place, (each, view) in enumerate(zip(batch.views, self.views, strict=True))
-        ]
+            for each, (place, view) in zip(batch.views, self._further().items(), strict=True)
+        }
         mixed = self._mixed(replace(batch, images=images), number, classes)
         # each with the same draws: partners and weights are those of the first
-        also = [self._mixed(replace(batch, images=each), number, classes).images for each in views]
-        return replace(mixed, views=tuple(also))
+        also = {
+            place: self._mixed(replace(batch, images=each), number, classes).images
+            for place, each in views.items()
+        }
+        places = range(len(self.views))
+        return replace(mixed, views=tuple(also.get(place, mixed.images) for place in places))
+
+    def _further(self) -> dict[int, View]:
+        """Returns the views that have to be made, by their place; the others repeat the first."""
+        further = enumerate(self.views)
+        return {place: view for place, view in further if not view.repeats(self.preprocess)}
 
     def _covered(self, images: Tensor, augment: Augment, *keys: Key) -> Tensor:
         with seeded(self.seed, *keys, self.rank, device=self.device):

@@ -54,6 +54,11 @@ def open_source(where: str | Path, *, download: bool = False) -> Source:
     )
 
 
+def holds_data_set(path: Path) -> bool:
+    """Whether the file's name ends as those of archives and manifests do."""
+    return path.name.lower().endswith(tuple(_ENDINGS))
+
+
 def loose(paths: Sequence[str | Path]) -> Split:
     """Returns files, and all files below folders, as images without classes, e.g. to predict on.
 

@@ -78,7 +78,7 @@ def _cut(split: Split, count: int, *, seed: int, purpose: str) -> tuple[Split, S
             f"{len(split)} images in {len(split.classes)} classes are too few to hold out a "
             f"{purpose} split; give at least two images of a class, or that split itself"
         )
-    draws = np.array([_draw(name, seed, purpose) for name in split.names], dtype=np.uint64)
+    draws = np.array([lot(name, seed, purpose) for name in split.names], dtype=np.uint64)
     is_cut = np.zeros(len(split), dtype=bool)
     # one sort by class, then by draw: the first of each class are cut off
     order = np.lexsort((draws, split.labels))
@@ -97,6 +97,7 @@ def _shares(sizes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.clip(shares, np.minimum(1, sizes // 2), np.maximum(sizes - 1, 0))
 
 
-def _draw(name: str, seed: int, purpose: str) -> int:
+def lot(name: str, seed: int, purpose: str) -> int:
+    """Returns the image's draw, in [0, 2^64): the same on every machine, in any order of files."""
     key = f"{purpose}\0{seed}\0{name}".encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")

@@ -3,10 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from vertebra.data.folder import files_below
 from vertebra.data.images import Source, Split
-from vertebra.data.sources import loose, open_source
+from vertebra.data.layout import is_clutter
+from vertebra.data.names import Names, natural
+from vertebra.data.readers import Files
+from vertebra.data.sources import open_source
 from vertebra.data.split import divide
-from vertebra.errors import NoClassFolders, RecipeError
+from vertebra.errors import DataError, NoClassFolders, RecipeError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +43,27 @@ class Unlabelled:
 def open_images(where: str, *, download: bool = False) -> Source:
     """Returns the images at `where`, with classes if they have some: see `open_source`.
 
+    A folder without class folders is one split, with every file in it and below.
+
     Raises:
         DataError: there is nothing, or not what training needs.
     """
     try:
         return open_source(where, download=download)
-    except NoClassFolders:
-        split = loose([where])
-        return Source(Path(where).resolve().name, where, (), {"train": split})
+    except NoClassFolders as error:
+        path = Path(where)
+        if not path.is_dir():
+            raise DataError(
+                f"{where} holds no class folders; unpack it to learn from it without classes"
+            ) from error
+        return Source(path.resolve().name, where, (), {"train": _everything(path)})
+
+
+def _everything(folder: Path) -> Split:
+    """Returns all files below a folder, called by their place in it: it may be moved."""
+    names = sorted((each for each in files_below(folder) if not is_clutter(each)), key=natural)
+    nothing = np.zeros(len(names), dtype=np.int64)
+    return Split((), nothing, Names.of(names), nothing, Files(folder))
 
 
 def only_split(source: Source) -> Split:

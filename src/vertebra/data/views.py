@@ -26,6 +26,10 @@ class View:
         if self.augment is not None and self.augment.mixing is not None:
             raise RecipeError("a view has mixing of its own; set it on the first version, for all")
 
+    def repeats(self, preprocess: Preprocess) -> bool:
+        """Returns whether it is the first version once more, whose input `preprocess` describes."""
+        return self.augment is None and self.image_size in (None, preprocess.image_size)
+
     def check(self, first: Augment, preprocess: Preprocess) -> None:
         """Refuses what does not go with the first version and its input.
 

@@ -45,10 +45,15 @@ def write_published(run: RunDirectory, folder: Path, *, name: str, licence: str)
     name: "OWNER/NAME", as the card calls it.
 
     Raises:
-        CheckpointError: the run has not finished, or a file of it is broken.
+        CheckpointError: the run has not finished, knows no classes, or a file of it is broken.
     """
     record = _without_places(replace(read_record(run), licence=licence))
     classes, preprocess = read_json(run.classes), read_json(run.preprocess)
+    if not classes:
+        raise CheckpointError(
+            f"{run.path} knows no classes, and what is published names some; publish what "
+            f"`vertebra train DATA --weights {run.path}` makes of it"
+        )
     best = checkpoint.load(run.checkpoints / "best").tensors["model"]
     images = read_evaluation(run.evaluation).n
     place = RunDirectory(folder)

@@ -9,8 +9,9 @@ blocks, as in the paper, but its last norm is a level too, where the paper count
     rate      d^5      d^4        d^3        d^2        d          1
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -25,19 +26,19 @@ class FineTuning:
     rate_decay:    in (0, 1]: each level learns at this share of the rate of the level after it, the
                    last one at this share of the head's; 1 is the same rate for all.
     frozen_levels: so many levels, counted from the image, learn nothing; their batch statistics
-                   rest too.
+                   rest too. With "all" only what stands behind them learns: a linear probe.
     """
 
     rate_decay: float = 1.0
-    frozen_levels: int = 0
+    frozen_levels: int | Literal["all"] = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_decay <= 1:
             raise RecipeError(
                 f"rate_decay={self.rate_decay}; give a share above 0, at most 1, often 0.7"
             )
-        if self.frozen_levels < 0:
-            raise RecipeError(f"frozen_levels={self.frozen_levels}; give zero or more")
+        if self.frozen_levels != "all" and self.frozen_levels < 0:
+            raise RecipeError(f"frozen_levels={self.frozen_levels}; give zero or more, or all")
 
     def check(self, model: nn.Module) -> None:
         """Refuses what does not suit the model.
@@ -48,7 +49,7 @@ class FineTuning:
         if self == FineTuning():
             return
         levels = len(backbone_of(model).levels())
-        if self.frozen_levels > levels:
+        if self.frozen_levels != "all" and self.frozen_levels > levels:
             raise RecipeError(
                 f"frozen_levels={self.frozen_levels}, but the backbone has {levels}; "
                 f"give at most that many"
@@ -62,7 +63,9 @@ class FineTuning:
         """
         self.check(method.deployable())
         if self.frozen_levels:
-            backbone_of(method.deployable()).freeze(self.frozen_levels)
+            backbone = backbone_of(method.deployable())
+            levels = len(backbone.levels()) if self.frozen_levels == "all" else self.frozen_levels
+            backbone.freeze(levels)
 
     def parameter_groups(self, method: Method) -> list[ParameterGroup]:
         """Returns the method's own groups, each divided by level where the levels' rates differ.
@@ -81,13 +84,22 @@ def backbone_of(model: nn.Module) -> Backbone:
     Raises:
         RecipeError: there is none, or several.
     """
-    found = [each for each in model.modules() if isinstance(each, Backbone)]
+    found = list(dict.fromkeys(_backbones(model)))
     if len(found) != 1:
         raise RecipeError(
             f"the {type(model).__name__} has {len(found)} backbones; rate_decay and frozen_levels "
             f"need one: leave them at 1 and 0"
         )
     return found[0]
+
+
+def _backbones(module: nn.Module) -> Iterator[Backbone]:
+    """Yields the backbones that are no part of another one."""
+    if isinstance(module, Backbone):
+        yield module
+    else:
+        for child in module.children():
+            yield from _backbones(child)
 
 
 def _divided(

@@ -2,9 +2,31 @@
 
 from typing import TypeAlias
 
+from vertebra.methods.arch_net import ArchNetDistillSpec
+from vertebra.methods.byol import BYOLSpec
+from vertebra.methods.co_training import CoTrainingSpec
+from vertebra.methods.cosub import CosubSpec
+from vertebra.methods.distill import DistillSpec
+from vertebra.methods.fixmatch import FixMatchSpec
+from vertebra.methods.mixskd import MixSKDSpec
+from vertebra.methods.noisy_student import NoisyStudentSpec
+from vertebra.methods.simclr import SimCLRSpec
 from vertebra.methods.supervised import SupervisedSpec
+from vertebra.methods.two_views import TwoViews
 
-MethodSpec: TypeAlias = SupervisedSpec
+MethodSpec: TypeAlias = (
+    SupervisedSpec
+    | ArchNetDistillSpec
+    | BYOLSpec
+    | CoTrainingSpec
+    | CosubSpec
+    | DistillSpec
+    | FixMatchSpec
+    | MixSKDSpec
+    | NoisyStudentSpec
+    | SimCLRSpec
+)
 
-LABEL_FREE: tuple[type, ...] = ()
-"""Those that learn without labels: their images may come without class folders."""
+LABEL_FREE: tuple[type, ...] = (TwoViews,)
+"""Those that never learn from labels: their images may come without class folders. Those that learn
+from teachers say it themselves, see `Taught`."""

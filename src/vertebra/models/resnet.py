@@ -58,7 +58,7 @@ from vertebra.models.surgery import replace_norms, standardise_convolutions
 
 BlockKind = Literal["basic", "bottleneck"]
 Form = Literal["A", "B", "C", "D"]
-DepthRule = Literal["linear", "stage"]
+DepthRule = Literal["linear", "stage", "constant"]
 SpatialSpec: TypeAlias = SplitAttentionSpec | SelectiveKernelSpec
 
 STAGE_CHANNELS = (64, 128, 256, 512)
@@ -90,7 +90,7 @@ class ResNetSpec:
                            ones, halves up, at least one).
     stochastic_depth:      rate of the deepest block, in [0, 1).
     stochastic_depth_rule: "linear" grows from 0 at the first block; "stage" gives the four stages
-                           2/5, 3/5, 4/5 and 5/5 of the rate.
+                           2/5, 3/5, 4/5 and 5/5 of the rate; "constant" gives every block all.
     drop_block:            rate of DropBlock in the last two stages, in [0, 1).
     zero_init_last:        every residual branch starts at zero.
     """
@@ -219,8 +219,12 @@ class ResNetSpec:
         return nn.Sequential(DropBlock(self.drop_block, size=size, gamma_scale=gamma_scale), relu())
 
     def _stochastic_depth(self, place: Place) -> nn.Module:
-        by_stage = self.stochastic_depth_rule == "stage"
-        rate = self.stochastic_depth * (STAGE_SHARES[place.stage] if by_stage else place.fraction)
+        shares: Mapping[DepthRule, float] = {
+            "linear": place.fraction,
+            "stage": STAGE_SHARES[place.stage],
+            "constant": 1.0,
+        }
+        rate = self.stochastic_depth * shares[self.stochastic_depth_rule]
         return StochasticDepth(rate) if rate else nn.Identity()
 
 

@@ -267,8 +267,18 @@ def nearest_name(spec: BackboneSpec) -> str:
 def title(spec: BackboneSpec) -> str:
     """Returns the name of a spec; of one that has none, the nearest with what differs from it.
 
-    As in "resnetrs50 with blocks=(2, 2, 2, 2), width=0.5".
+    As in "resnetrs50 with blocks=(2, 2, 2, 2), width=0.5", or "2 x resnet50" of an ensemble.
     """
+    from vertebra.models.arch_net import ArchNetSpec
+    from vertebra.models.divide import DividedSpec, divide
+    from vertebra.models.ensemble import EnsembleSpec
+
+    if isinstance(spec, ArchNetSpec):
+        return f"Arch-Net of {title(spec.of)}, {spec.numbers}"
+    if isinstance(spec, DividedSpec):
+        return title(divide(spec.whole, spec.networks))
+    if isinstance(spec, EnsembleSpec):
+        return f"{spec.networks} x {title(spec.member)}"
     nearest = nearest_name(spec)
     changes = _changes(find_spec(nearest), spec)
     return f"{nearest} with {', '.join(changes)}" if changes else nearest

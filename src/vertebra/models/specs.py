@@ -1,29 +1,28 @@
 """Every kind of model that a recipe can hold."""
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from vertebra.models.bit import BiTSpec
-from vertebra.models.convnext import ConvNeXtSpec
-from vertebra.models.convnext_rung import ConvNeXtRungSpec
-from vertebra.models.g_ghost_regnet import GGhostRegNetSpec
-from vertebra.models.g_ghost_resnet import GGhostResNetSpec
-from vertebra.models.ghost_resnet import GhostResNetSpec
-from vertebra.models.ghostnet import GhostNetSpec
-from vertebra.models.levit import LeViTSpec
-from vertebra.models.resnet import ResNetSpec
-from vertebra.models.resnet3d import ResNet3dSpec
-from vertebra.models.timm import TimmSpec
+from vertebra.models.divide import DividedSpec
+from vertebra.models.ensemble import EnsembleSpec
+from vertebra.models.networks import NetworkSpec
+from vertebra.models.shelf import BackboneSpec
 
-ModelSpec: TypeAlias = (
-    BiTSpec
-    | ConvNeXtRungSpec
-    | ConvNeXtSpec
-    | GGhostRegNetSpec
-    | GGhostResNetSpec
-    | GhostNetSpec
-    | GhostResNetSpec
-    | LeViTSpec
-    | ResNet3dSpec
-    | ResNetSpec
-    | TimmSpec
-)
+ModelSpec: TypeAlias = NetworkSpec | DividedSpec | EnsembleSpec
+
+
+class Inner(NamedTuple):
+    """The description of one network within that of a model, and its path in a recipe."""
+
+    path: str
+    spec: BackboneSpec
+
+
+def network_in(model: BackboneSpec) -> Inner:
+    """Returns what each network of a model is, or was before the division; of one, itself."""
+    match model:
+        case DividedSpec(whole=whole):
+            return Inner("model.whole", whole)
+        case EnsembleSpec(member=member):
+            return Inner("model.member", member)
+        case _:
+            return Inner("model", model)

@@ -35,8 +35,10 @@ def evaluate_split(
     On the run's own device its figures come out as they were reported, to the last digit.
 
     Raises:
+        CheckpointError: the run knows no classes.
         DataError: the split has a class that the run does not know, or an unreadable file.
     """
+    deployed.require_classes()
     known = split.relabel(deployed.classes)
     return judge(
         deployed.model,
@@ -53,8 +55,10 @@ def predict(deployed: Deployed, split: Split, *, top: int = 5) -> Iterator[Answe
     """Yields an answer for each image, in order; `top` classes at most.
 
     Raises:
+        CheckpointError: the run knows no classes.
         DataError: a file cannot be read.
     """
+    deployed.require_classes()
     batch_size = min(deployed.recipe.phases[-1].pass_size, MOST_AT_ONCE)
     for batch in batches(deployed, split, batch_size=batch_size):
         with torch.inference_mode(), deployed.execution.autocast(deployed.device):

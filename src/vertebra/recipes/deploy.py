@@ -30,6 +30,19 @@ class Deployed:
     execution: Execution
     device: torch.device
 
+    def require_classes(self) -> None:
+        """Checks that its answers mean something.
+
+        Raises:
+            CheckpointError: it learnt from images without classes.
+        """
+        if not self.classes:
+            raise CheckpointError(
+                "the run knows no classes, as it learnt from images without; judge its features "
+                "with `vertebra probe RUN DATA`, or teach it some with `vertebra train DATA "
+                "--weights RUN`"
+            )
+
 
 def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
     """Returns the selected model of a run; `device` None takes the run's own.

@@ -12,13 +12,18 @@ from typing import Any, NamedTuple
 
 from vertebra.data.images import Split
 from vertebra.duration import Duration, epochs, steps
+from vertebra.methods.two_views import TwoViews
 from vertebra.models.pretrained import PretrainedReport
+from vertebra.models.specs import network_in
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.vary import short_path, vary
 
 SMALLEST_EPOCH = 16
-"""An epoch has at least this many updates, where a batch of 8 images or more allows it."""
+"""An epoch has at least this many updates, where the smallest batch allows it."""
+
+SMALLEST_BATCH, SMALLEST_COMPARED = 8, 64
+"""Images in an update; in one of a method that learns by comparing them."""
 
 STRIDE = 32
 """Image sizes are multiples of it: the coarsest map of a network is that many times smaller."""
@@ -93,8 +98,7 @@ def _fit_images(
     """Suits the images' size to their own, and size and scale to what the weights have seen."""
     path = f"phases.{place}.data.preprocess"
     preprocess = recipe.phases[place].data.preprocess
-    stem_pool = None if start else getattr(recipe.model, "stem_pool", None)
-    has_choice = start is None and "stem_pool" in vars(recipe.model)
+    has_choice = start is None and "stem_pool" in vars(network_in(recipe.model)[1])
     largest = (start and start.image_size) or preprocess.image_size
     size = max(STRIDE if has_choice else ENLARGED_PX, math.ceil(side / STRIDE) * STRIDE)
     size = min(largest, size)
@@ -102,20 +106,29 @@ def _fit_images(
     if start and size == start.image_size:
         reason = "the size that the weights were trained at"
     changes.make(f"{path}.image_size", preprocess.image_size, size, reason)
-    if changes.values and size <= SMALL_PX and stem_pool is not None:
-        small = f"at {size} px it would leave maps of {size // STRIDE} px"
-        changes.make("model.stem_pool", stem_pool, None, small)
+    if not start:
+        _fit_stem(recipe, size, changes)
     for name in ("mean", "std"):
         ours, theirs = getattr(preprocess, name), start and getattr(start, name)
         if theirs and len(theirs) == preprocess.channels:
             changes.make(f"{path}.{name}", ours, theirs, "as the weights were trained")
 
 
+def _fit_stem(recipe: Recipe, size: int, changes: _Changes) -> None:
+    """Leaves out the pool of the stem where the images have been made small."""
+    model, network = network_in(recipe.model)
+    stem_pool = getattr(network, "stem_pool", None)
+    if changes.values and size <= SMALL_PX and stem_pool is not None:
+        small = f"at {size} px it would leave maps of {size // STRIDE} px"
+        changes.make(f"{model}.stem_pool", stem_pool, None, small)
+
+
 def _fit_length(recipe: Recipe, place: int, images: int, changes: _Changes) -> None:
     """Suits batch, rate and warm-up to the number of images."""
     phase, path = recipe.phases[place], f"phases.{place}"
     batch = phase.data.batch_size
-    smaller = smaller_batch(batch, images, accumulate=phase.accumulate)
+    least = SMALLEST_COMPARED if isinstance(phase.method, TwoViews) else SMALLEST_BATCH
+    smaller = smaller_batch(batch, images, accumulate=phase.accumulate, least=least)
     changes.make(f"{path}.data.batch_size", batch, smaller, f"{images} images to learn from")
     now = changes.get(f"{path}.data.batch_size", batch)
     lr = phase.optimizer.lr_for(now / batch)
@@ -123,6 +136,17 @@ def _fit_length(recipe: Recipe, place: int, images: int, changes: _Changes) -> N
     warmup = shorter_warmup(phase.schedule.warmup, phase.length, images / now)
     before = str(phase.schedule.warmup)
     changes.make(f"{path}.schedule.warmup", before, str(warmup), "a tenth of the run")
+
+
+def with_image_size(recipe: Recipe, image_size: int) -> Fitted:
+    """Returns the recipe at another image size in every phase, its stem without a pool where that
+    would leave too little of the image."""
+    changes = _Changes(recipe, frozenset())
+    for place, phase in enumerate(recipe.phases):
+        path, before = f"phases.{place}.data.preprocess", phase.data.preprocess.image_size
+        changes.make(f"{path}.image_size", before, image_size, "the size that it learns from")
+    _fit_stem(recipe, image_size, changes)
+    return Fitted(vary(recipe, changes.values), tuple(changes.notes))
 
 
 def with_batch_size(recipe: Recipe, batch_size: int) -> Recipe:
@@ -135,12 +159,14 @@ def with_batch_size(recipe: Recipe, batch_size: int) -> Recipe:
     return vary(recipe, changes)
 
 
-def smaller_batch(batch_size: int, images: int, *, accumulate: int = 1) -> int:
+def smaller_batch(
+    batch_size: int, images: int, *, accumulate: int = 1, least: int = SMALLEST_BATCH
+) -> int:
     """Returns the batch, or a smaller one that leaves an epoch of `images` enough updates.
 
-    It is a power of two times `accumulate`, at least 8.
+    It is a power of two times `accumulate`, at least `least`.
     """
-    largest = max(8, images / SMALLEST_EPOCH) / accumulate
+    largest = max(least, images / SMALLEST_EPOCH) / accumulate
     return min(batch_size, accumulate * 2 ** max(0, int(math.log2(largest))))
 
 

@@ -1,16 +1,19 @@
 """From a recipe to the things it names: images divided into splits, and a model with its method and
 optimizer."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from vertebra.contracts import Classifier
 from vertebra.data.beside import JointBatches
 from vertebra.data.examine import examine, keep
+from vertebra.data.fraction import fraction, long_tail
 from vertebra.data.images import Split
 from vertebra.data.loader import EvaluationBatches, TrainBatches
+from vertebra.data.patches import Patches
 from vertebra.data.sources import open_source
 from vertebra.data.split import Splits, divide
 from vertebra.data.survey import FULL, Survey, survey
@@ -18,8 +21,9 @@ from vertebra.data.unlabelled import Unlabelled, open_images
 from vertebra.engine.distributed import World
 from vertebra.engine.loop import Training
 from vertebra.methods.guidance import NOBODY, Guidance
-from vertebra.models.classifier import build_classifier
+from vertebra.models.classifier import build_classifier, start_improbable
 from vertebra.recipes.recipe import Data, Phase, Recipe
+from vertebra.records import Json
 from vertebra.seeding import seed_of, seeded
 
 
@@ -29,12 +33,16 @@ class Materials:
 
     elsewhere: images that are learnt from instead of the training split.
     beside:    images without labels that are learnt from too.
+    labels:    [n, ...], what a teacher says of those; None where none has been asked.
+    poorer:    what was taken from the training split, for the record; empty where nothing was.
     """
 
     survey: Survey
     splits: Splits
     elsewhere: Split | None = None
     beside: Split | None = None
+    labels: Tensor | None = None
+    poorer: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def train(self) -> Split:
@@ -45,6 +53,12 @@ class Materials:
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the logits."""
         return self.survey.usable.classes
+
+    def account(self) -> dict[str, Json]:
+        """Returns found, used and refused of each split, as a run's record has them, and what was
+        taken from train."""
+        splits = self.survey.account()
+        return splits | {"train": splits["train"] | dict(self.poorer)}
 
 
 def gather(
@@ -65,18 +79,57 @@ def gather(
     source = opened(data.source, download=download)
     channels = data.preprocess.channels
     found = survey(source, channels=channels, on_progress=on_progress)
+    return arrange(found, data, seed=seed)
+
+
+def arrange(found: Survey, data: Data, *, seed: int) -> Materials:
+    """Returns what was found, divided, with those of its training images that are learnt from.
+
+    Raises:
+        DataError: there are too few, or the other images that are learnt from are missing.
+    """
+    held_out = data.held_out_by(seed)
+    splits = divide(found.usable, seed=held_out)
+    train, poorer = _poorer(splits.train, data, seed=seed)
+    taken = [f"{count} {name.replace('_', ' ')} of train" for name, count in poorer.items()]
+
+    def others(images: Unlabelled | Patches | None) -> Split:
+        if images in (
+            None,
+            Unlabelled(source=data.source),
+        ):  # so that nothing held out is among them
+            return splits.train.unlabelled()
+        return _readable(images, channels=data.preprocess.channels, seed=held_out)
+
     return Materials(
         found,
-        divide(found.usable, seed=seed),
-        elsewhere=_readable(data.learn_from, channels=channels, seed=seed),
-        beside=_readable(data.beside and data.beside.images, channels=channels, seed=seed),
+        replace(splits, train=train, note="; ".join([splits.note, *taken])),
+        elsewhere=others(data.learn_from) if data.learn_from else None,
+        beside=others(data.beside.images) if data.beside else None,
+        poorer=poorer,
     )
 
 
-def _readable(images: Unlabelled | None, *, channels: int, seed: int) -> Split | None:
-    if images is None:
-        return None
+def _poorer(train: Split, data: Data, *, seed: int) -> tuple[Split, dict[str, int]]:
+    """Returns the images of train that are learnt from, labels as they are learnt, and what was
+    taken away in so many images."""
+    found, poorer = train, dict[str, int]()
+    if data.long_tail > 1:
+        train = long_tail(train, data.long_tail, seed=seed)
+    if data.fraction < 1:
+        train = fraction(train, data.fraction, seed=seed)
+    if len(train) < len(found):
+        poorer["left_out"] = len(found) - len(train)
+    if data.label_noise is not None:
+        clean, train = train, data.label_noise.sample(train, seed=seed)
+        poorer["wrong_labels"] = int((train.labels != clean.labels).sum())
+    return train, poorer
+
+
+def _readable(images: Unlabelled | Patches, *, channels: int, seed: int) -> Split:
     found = images.open(seed=seed)
+    if isinstance(images, Patches):  # of one picture, which has been read
+        return found
     return keep(found, examine(found, channels=channels, full=len(found) <= FULL))
 
 
@@ -85,9 +138,12 @@ def build_model(recipe: Recipe, classes: int, *, phase: int = 0) -> Classifier:
     channels = recipe.phases[0].data.preprocess.channels
     keys = ("weights", phase) if phase else ("weights",)
     with seeded(recipe.seed, *keys):
-        return build_classifier(
+        model = build_classifier(
             recipe.model, classes=classes, in_channels=channels, dropout=recipe.dropout
         )
+    if recipe.head_bias == "log_prior":
+        start_improbable(model, classes)
+    return model
 
 
 def build_training(
@@ -102,7 +158,10 @@ def build_training(
     guidance: Guidance = NOBODY,
 ) -> Training:
     """Returns the phase's training around `model`; `images` is how many it learns from."""
-    method = phase.method.build(model, guidance)
+    # a later phase has an order of images and draws of its own
+    seed = seed_of(recipe.seed, "after", earlier_steps) if earlier_steps else recipe.seed
+    with seeded(seed, "method"):  # what it adds to the model is drawn here
+        method = phase.method.build(model, guidance)
     phase.fine_tuning.freeze(method)
     recipe.execution.place(method, device)
     steps_per_epoch = images / phase.data.batch_size
@@ -119,8 +178,7 @@ def build_training(
         clip_norm=phase.clip_norm,
         average=phase.averaging.build(method.deployable()) if phase.averaging else None,
         world=world,
-        # a later phase has an order of images and draws of its own
-        seed=seed_of(recipe.seed, "after", earlier_steps) if earlier_steps else recipe.seed,
+        seed=seed,
         earlier_steps=earlier_steps,
     )
 
@@ -156,6 +214,7 @@ def training_batches(
         seed=seed_of(training.seed, "beside"),
         workers=_workers(recipe, materials.beside, training.world),
         views=data.beside.views,
+        targets=materials.labels,
     )
     return JointBatches(batches, beside)
 

@@ -2,40 +2,26 @@
 restored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import torch
+from torch import nn
 
 from vertebra.contracts import Classifier
 from vertebra.engine import checkpoint
-from vertebra.engine.clock import Clock
-from vertebra.engine.distributed import World
 from vertebra.engine.evaluate import evaluate
-from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import train
-from vertebra.engine.observers import Logger, Refusals, Saver, Selector, View
+from vertebra.engine.observers import Logger, Refusals, Saver, Selector
 from vertebra.engine.pace import Pace
 from vertebra.engine.state import collect, restore
 from vertebra.recipes.judge import judged
 from vertebra.recipes.materials import build_training, evaluation_batches, training_batches
+from vertebra.recipes.pool import labelled
 from vertebra.recipes.prepare import Prepared
-from vertebra.recipes.teachers import guide
-from vertebra.records import EventLog, Json, RunDirectory
+from vertebra.recipes.session import Session
+from vertebra.recipes.teachers import ask, guide
+from vertebra.records import EventLog, Json
 
 LOGGED_STEPS = 1000
 """A phase writes about this many step events, whatever its length."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """Where a run goes on and who watches it; one that was interrupted has several."""
-
-    directory: RunDirectory
-    device: torch.device
-    world: World
-    view: View | None
-    interrupts: Interrupts
-    clock: Clock
 
 
 class PhaseRun:
@@ -43,26 +29,37 @@ class PhaseRun:
 
     model: is trained; begins with the weights of the phase before.
     pace:  of the phases before.
+    left:  the model that the phase before has left; None where the run goes on after a save.
     """
 
     def __init__(
-        self, prepared: Prepared, place: int, session: Session, *, model: Classifier, pace: Pace
+        self,
+        prepared: Prepared,
+        place: int,
+        session: Session,
+        *,
+        model: Classifier,
+        pace: Pace,
+        left: nn.Module | None = None,
     ) -> None:
         self._prepared = prepared
         self._place = place
         self._session = session
         self._start = 0
         self._log = EventLog(session.directory.metrics)
-        materials = prepared.materials[place]
+        recipe = prepared.recipe
+        self._materials = materials = labelled(prepared, place, session, left=left)
+        phase, world = recipe.phases[place], session.world
+        guidance = guide(phase, prepared.classes, device=session.device)
         self.training = build_training(
-            prepared.recipe,
-            prepared.recipe.phases[place],
+            recipe,
+            phase,
             model,
             images=len(materials.train),
             device=session.device,
-            world=session.world,
+            world=world,
             earlier_steps=sum(map(prepared.steps, range(place))),
-            guidance=guide(prepared.recipe.phases[place], prepared.classes, device=session.device),
+            guidance=ask(guidance, recipe, phase, materials.train, world=world),
         )
         self.logger = Logger(
             self.training,
@@ -91,7 +88,7 @@ class PhaseRun:
         batches = training_batches(
             recipe,
             recipe.phases[self._place],
-            self._prepared.materials[self._place],
+            self._materials,
             self.training,
             start=self._start,
         )
@@ -126,7 +123,7 @@ class PhaseRun:
 
     def _evaluate(self) -> Mapping[str, float]:
         training = self.training
-        split = self._prepared.materials[self._place].splits.minival
+        split = self._materials.splits.minival
         model, metric = judged(training.deployable(), split)
         batches = evaluation_batches(
             self._prepared.recipe,

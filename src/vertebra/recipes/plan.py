@@ -4,6 +4,8 @@ import time
 from dataclasses import replace
 from typing import NamedTuple
 
+import torch
+
 from vertebra.contracts import Progress
 from vertebra.engine.distributed import World
 from vertebra.engine.loop import parallel_and_compiled, update
@@ -35,6 +37,10 @@ def estimate(prepared: Prepared) -> Estimate:
     recipe, materials = prepared.recipe, prepared.materials[0]
     phase = recipe.phases[0]
     device = recipe.execution.resolve()
+    guidance = guide(phase, prepared.classes, device=device)
+    # two updates are no reason to ask teachers about every image; this takes no memory
+    shape = len(guidance.teachers), len(materials.train), len(prepared.classes)
+    guidance = guidance._replace(answers=torch.zeros((), device=device).expand(shape))
     training = build_training(
         recipe,
         phase,
@@ -42,7 +48,7 @@ def estimate(prepared: Prepared) -> Estimate:
         images=len(materials.train),
         device=device,
         world=World(),
-        guidance=guide(phase, prepared.classes, device=device),
+        guidance=guidance,
     )
     training = replace(training, steps=max(2, training.steps))
     forward = parallel_and_compiled(training)

@@ -125,7 +125,14 @@ def gather_all(
 
 def _images_of(data: Data) -> Data:
     """Returns only what decides which images are read."""
-    images = Data(source=data.source, preprocess=data.preprocess, learn_from=data.learn_from)
+    images = Data(
+        source=data.source,
+        learn_from=data.learn_from,
+        fraction=data.fraction,
+        long_tail=data.long_tail,
+        label_noise=data.label_noise,
+        split_seed=data.split_seed,
+    )
     channels = Preprocess.for_channels(data.preprocess.channels)
     return replace(
         images, preprocess=channels, beside=data.beside and Beside(images=data.beside.images)

@@ -1,11 +1,14 @@
 """A recipe: everything that a run is, as one frozen value that can be printed, stored, compared and
 replayed."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from vertebra.data.augment import Augment
 from vertebra.data.beside import Beside
+from vertebra.data.label_noise import LabelNoise
+from vertebra.data.patches import Patches
 from vertebra.data.preprocess import Preprocess
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.data.views import View
@@ -15,9 +18,16 @@ from vertebra.engine.execution import Execution
 from vertebra.engine.optimizers import SGD, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.errors import RecipeError
+from vertebra.methods.co_training import CoTrainingSpec
+from vertebra.methods.distill import DistillSpec
 from vertebra.methods.fine_tuning import FineTuning
+from vertebra.methods.fixmatch import FixMatchSpec
+from vertebra.methods.guidance import Taught
+from vertebra.methods.mixskd import MixSKDSpec
+from vertebra.methods.noisy_student import NoisyStudentSpec
 from vertebra.methods.specs import LABEL_FREE, MethodSpec
 from vertebra.methods.supervised import SupervisedSpec
+from vertebra.methods.two_views import TwoViews
 from vertebra.models.specs import ModelSpec
 
 
@@ -43,6 +53,10 @@ class Data:
     learn_from: other images that are learnt from instead, by a method that needs no labels; the
                 source is then what selects and reports.
     beside:     images without labels that are learnt from too.
+    fraction:   share of each class that is learnt from, in (0, 1], nested for one seed; long_tail:
+                of the first class's share to the last one's; label_noise: wrong labels among them.
+                All three leave what selects and reports as it is.
+    split_seed: decides which images of the source are held out; None is the recipe's seed.
     """
 
     source: str
@@ -50,12 +64,26 @@ class Data:
     augment: Augment = field(default_factory=Augment)
     batch_size: int = 256
     views: tuple[View, ...] = ()
-    learn_from: Unlabelled | None = None
+    learn_from: Unlabelled | Patches | None = None
     beside: Beside | None = None
+    fraction: float = 1.0
+    long_tail: float = 1.0
+    label_noise: LabelNoise | None = None
+    split_seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise RecipeError(f"batch_size={self.batch_size}; give at least 1")
+        if not 0 < self.fraction <= 1:
+            raise RecipeError(f"fraction={self.fraction}; give a share above 0, at most 1")
+        if not 1 <= self.long_tail < math.inf:
+            raise RecipeError(f"long_tail={self.long_tail}; give a ratio of 1 or more, as 100")
+        if self.split_seed is not None and self.split_seed < 0:
+            raise RecipeError(f"split_seed={self.split_seed}; give zero or more, or null")
+
+    def held_out_by(self, seed: int) -> int:
+        """Returns the seed that decides which images are held out; `seed` is the recipe's."""
+        return seed if self.split_seed is None else self.split_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +113,8 @@ class Phase:
     @property
     def needs_labels(self) -> bool:
         """Whether its method learns from labels."""
+        if isinstance(self.method, Taught) and not self.method.needs_labels:
+            return False
         return not isinstance(self.method, LABEL_FREE)
 
     @property
@@ -143,6 +173,8 @@ class Recipe:
     source:     the paper and section.
     pretrained: the weights that it starts from; None draws fresh ones from the seed.
     dropout:    stands before the classifier.
+    head_bias:  what a fresh classifier's biases are: 0, or -log K, with which each of K classes is
+                as improbable as one sigmoid a class should find it at the start.
     """
 
     name: str
@@ -152,6 +184,7 @@ class Recipe:
     expects: Expectation = field(default_factory=Expectation)
     pretrained: Pretrained | None = None
     dropout: float = 0.0
+    head_bias: Literal["zero", "log_prior"] = "zero"
     selection: Selection = field(default_factory=Selection)
     execution: Execution = field(default_factory=Execution)
     seed: int = 0
@@ -182,6 +215,14 @@ class Recipe:
             )
         for place, phase in enumerate(self.phases):
             _check_images(phase)
+            labels = phase.data.beside and phase.data.beside.labels
+            if place == 0 and labels is not None and labels.teacher is None:
+                raise RecipeError(
+                    "labels.teacher=null means the phase before, and phase 0 has none; give a "
+                    "finished run, as --teacher RUN"
+                )
+            if isinstance(phase.method, CoTrainingSpec):
+                phase.method.check(self.model, views=len(phase.data.views))
             share = processes * phase.accumulate
             if phase.data.batch_size % share:
                 raise RecipeError(
@@ -194,14 +235,41 @@ class Recipe:
 def _check_images(phase: Phase) -> None:
     data, kind = phase.data, type(phase.method).__name__
     data.augment.check(data.preprocess)
+    if isinstance(phase.method, DistillSpec | MixSKDSpec):
+        phase.method.check(data.augment)
+    if isinstance(phase.method, TwoViews):
+        elsewhere = data.learn_from is not None
+        phase.method.check(views=len(data.views), learns_elsewhere=elsewhere)
     for view in data.views:
         view.check(data.augment, data.preprocess)
-    if data.beside is not None:
-        data.beside.augment.check(data.preprocess)
-        for view in data.beside.views:
-            view.check(data.beside.augment, data.preprocess)
+    _check_beside(phase)
     if data.learn_from is not None and phase.needs_labels:
         raise RecipeError(
             f"learn_from gives images without labels and {kind} needs labels; leave it out, or "
             f"learn by a method that needs none"
         )
+    is_poorer = data.fraction < 1 or data.long_tail > 1 or data.label_noise is not None
+    if data.learn_from is not None and is_poorer:
+        raise RecipeError(
+            "fraction, long_tail and label_noise change the training split, and learn_from takes "
+            "its place; leave them out, or learn_from"
+        )
+    if data.label_noise is not None and not phase.needs_labels:
+        raise RecipeError(
+            f"label_noise has no effect on {kind}, which needs no labels; leave it out"
+        )
+
+
+def _check_beside(phase: Phase) -> None:
+    data = phase.data
+    if isinstance(phase.method, FixMatchSpec | NoisyStudentSpec):
+        phase.method.check(data.beside)
+    elif data.beside is not None:
+        raise RecipeError(
+            f"{type(phase.method).__name__} has no use for images beside the labelled ones; set "
+            f"data.beside to null, or learn by noisy-student or fixmatch"
+        )
+    if data.beside is not None:
+        data.beside.augment.check(data.preprocess)
+        for view in data.beside.views:
+            view.check(data.beside.augment, data.preprocess)

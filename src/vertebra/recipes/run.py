@@ -20,9 +20,10 @@ from vertebra.models.shelf import title
 from vertebra.recipes.codec import from_data, to_data
 from vertebra.recipes.judge import judge
 from vertebra.recipes.materials import evaluation_batches
-from vertebra.recipes.phase_run import PhaseRun, Session
+from vertebra.recipes.phase_run import PhaseRun
 from vertebra.recipes.prepare import Prepared, prepare
 from vertebra.recipes.recipe import Recipe
+from vertebra.recipes.session import Session
 from vertebra.recipes.start import load_start
 from vertebra.records import (
     EventLog,
@@ -197,7 +198,8 @@ class _Run:
                 model.backbone.load_state_dict(backbone_of(left).state_dict())
             case "nothing":
                 pass
-        return PhaseRun(self.prepared, place, session, model=model, pace=before.logger.pace)
+        pace = before.logger.pace
+        return PhaseRun(self.prepared, place, session, model=model, pace=pace, left=left)
 
     def _report(self, phase: PhaseRun) -> RunRecord:
         """Judges the selected weights on the split that nothing has seen, and writes the files."""
@@ -235,7 +237,7 @@ class _Run:
             images_per_second=pace.images_per_second,
             data_wait_share=pace.data_wait_share,
             peak_memory_mb=peak_memory_mb(training.device),
-            data=prepared.materials[-1].survey.account(),
+            data=prepared.materials[-1].account(),
             resumed_at=tuple(int(each["step"]) for each in read_events(place.metrics, "resume")),
             quarantined=tuple(sorted(refused)),
         )

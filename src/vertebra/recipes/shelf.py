@@ -34,8 +34,41 @@ RECIPES: Mapping[str, Entry] = {
     ),
     "small": Entry("small", "small", "the default for your own images: a small ResNet-RS"),
     "finetune": Entry("finetune", "finetune", "the default with --pretrained: gentle, short"),
+    "linear-probe": Entry(
+        "linear_probe", "linear_probe", "only the classifier learns, behind pretrained weights"
+    ),
     "baseline": Entry("bag_of_tricks", "baseline", "ResNet-50 as in the ResNet paper"),
     "bag-of-tricks": Entry("bag_of_tricks", "bag_of_tricks", "ResNet-50-D, refinements stacked"),
+    "gradient-tampering": Entry(
+        "gradient_tampering", "gradient_tampering", "ResNet-50, a softened softmax gradient"
+    ),
+    "co-training": Entry("co_training", "co_training", "ResNeXt-101 divided into two networks"),
+    "co-training-wide": Entry(
+        "co_training", "co_training_wide", "two wide ResNet-50 that learn to agree"
+    ),
+    "cosub": Entry("cosub", "cosub", "DeiT III-S (of timm), two submodels teach each other"),
+    "mixskd": Entry("mixskd", "imagenet", "ResNet-50, learns from itself on mixed images"),
+    "mixskd-cifar100": Entry("mixskd", "cifar100", "ResNet-18 for CIFAR-100, the same"),
+    "jft": Entry("jft", "jft", "ResNet-101 on web images, one sigmoid a class"),
+    "funmatch": Entry("funmatch", "funmatch", "BiT-R50x1, learns from a teacher for 1,200 epochs"),
+    "single-image": Entry("single_image", "single_image", "ResNet-50, a teacher and one picture"),
+    "arch-net": Entry("arch_net", "arch_net", "a ResNet-18 in few bits and plain operators"),
+    "byol": Entry("byol", "byol", "ResNet-50 pretrained without labels, 1000 epochs"),
+    "byol-300": Entry("byol", "byol", "the same for 300 epochs", (300,)),
+    "byol-100": Entry("byol", "byol", "the same for 100 epochs", (100,)),
+    "byol-small": Entry("byol", "byol_small", "the default to pretrain on your own images"),
+    "simclr": Entry("simclr", "simclr", "ResNet-50 pretrained without labels, for comparison"),
+    "simclr-small": Entry("simclr", "simclr_small", "the same on your own images"),
+    "fixmatch": Entry("fixmatch", "fixmatch", "ResNet-50, a tenth of the labels, its own answers"),
+    "noisy-student": Entry(
+        "noisy_student", "noisy_student", "EfficientNet-B0 (of timm) teaches a noised student"
+    ),
+    "noisy-student-3": Entry(
+        "noisy_student", "noisy_student", "three students in a row, each teaches the next", (3,)
+    ),
+    "resnet-rs-semi": Entry(
+        "noisy_student", "resnet_rs_semi", "ResNet-RS-152, a teacher and many more images"
+    ),
     "resnet-rs": Entry("resnet_rs", "resnet_rs", "ResNet-RS, the smallest: 50 layers at 160 px"),
     "resnet-rs-101-160": Entry("resnet_rs", "resnet_rs", "101 layers at 160 px", (101, 160)),
     "resnet-rs-101-192": Entry("resnet_rs", "resnet_rs", "101 layers at 192 px", (101, 192)),

@@ -7,6 +7,7 @@ import torch
 
 from vertebra.contracts import Classifier
 from vertebra.errors import CheckpointError
+from vertebra.models.ensemble import Ensemble
 from vertebra.models.pretrained import PretrainedReport, load_pretrained
 from vertebra.models.shelf import nearest_name, title
 from vertebra.recipes.deploy import Deployed, load_run
@@ -34,6 +35,12 @@ def load_start(
     """
     if Path(pretrained.weights).is_dir():
         return _load_run(model, recipe, Path(pretrained.weights), classes=classes)
+    if isinstance(model.backbone, Ensemble):
+        raise CheckpointError(
+            f"weights={pretrained.weights!r} are of one network and the model is "
+            f"{title(recipe.model)}, whose networks must start apart; train it from fresh weights, "
+            f"or start from a run of the same model"
+        )
     with seeded(recipe.seed, "start"):
         return load_pretrained(
             model,
@@ -65,7 +72,9 @@ def _load_run(
     run = replace(run, model=network)
     _require_same(model, recipe, run, directory)
     model.backbone.load_state_dict(network.backbone.state_dict())
-    if run.classes == classes:
+    if not run.classes:
+        head = "a fresh head, as it knows no classes"
+    elif run.classes == classes:
         model.head.load_state_dict(network.head.state_dict())
         head = f"its head for the same {len(classes)} classes"
     else:

@@ -11,6 +11,7 @@ from vertebra.models.convnext import ConvNeXtSpec
 from vertebra.models.convnext_rung import ConvNeXtRungSpec
 from vertebra.models.levit import LeViTSpec
 from vertebra.models.shelf import BackboneSpec
+from vertebra.models.specs import network_in
 from vertebra.models.timm import TimmSpec
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.recipe import Recipe
@@ -25,7 +26,7 @@ PUBLISHED, PUBLISHED_BATCH = AdamW(lr=4e-3, weight_decay=0.05), 4096
 def suit(recipe: Recipe, model: BackboneSpec) -> Fitted:
     """Returns the recipe for `model`, with AdamW wherever it has SGD if the model wants that."""
     changes: dict[str, Any] = {"model": model}
-    if isinstance(model, ADAPTIVE):
+    if isinstance(network_in(model).spec, ADAPTIVE):
         for place, phase in enumerate(recipe.phases):
             if isinstance(phase.optimizer, SGD):
                 lr = PUBLISHED.lr_for(phase.data.batch_size / PUBLISHED_BATCH)

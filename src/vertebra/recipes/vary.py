@@ -37,7 +37,7 @@ def vary(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 def full_path(recipe: Recipe, path: str) -> str:
     """Returns the path from the recipe's root: "optimizer.lr" -> "phases.0.optimizer.lr"."""
     first = path.split(".")[0]
-    is_root = first in to_data(recipe)
+    is_root = first in ("kind", *(field.name for field in dataclasses.fields(recipe)))
     return path if is_root or len(recipe.phases) > 1 else f"phases.0.{path}"
 
 

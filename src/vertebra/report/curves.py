@@ -4,6 +4,7 @@ Colours are named as CSS variables, "var(--blue)"; the page's script puts in tho
 dark scheme.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from vertebra.report.findings import Findings, number
 from vertebra.report.quantities import figure_name, is_share, plain
 
 MOST_POINTS = 2000
+
+_COLOURS = ("blue", "orange", "green")
 
 
 class Panel(NamedTuple):
@@ -30,6 +33,10 @@ def curves(findings: Findings) -> dict[str, Panel]:
     panels = {
         "loss": _panel("Loss", loss, {"rangemode": "normal"}),
         "accuracy": _panel("Accuracy", accuracy, {"rangemode": "normal", "tickformat": ".4~p"}),
+        "parts": _panel("What the method told", _parts(steps), {"rangemode": "normal"}),
+        "spread": _panel(
+            "Spread of the vectors", _evaluated(evaluations, "spread", colour="var(--blue)"), {}
+        ),
         "lr": _panel("Learning rate", [_line(steps, "lr")], {}),
         "images_per_s": _panel("Images a second", _smoothed(steps, "images_per_s"), {}),
         "data_wait": _panel(
@@ -88,6 +95,17 @@ def _smoothed(steps: list[Json], key: str) -> list[Json]:
 def _line(steps: list[Json], key: str) -> Json:
     known = [event for event in steps if number(event.get(key)) is not None]
     return _curve(key, known, [float(event[key]) for event in known], colour="var(--blue)")
+
+
+def _parts(steps: list[Json]) -> list[Json]:
+    """Returns the running mean of each part, if there are several: one alone is the loss."""
+    names = dict.fromkeys(name for event in steps for name in event.get("parts", ()))
+    traces: list[Json] = []
+    for name, colour in zip(names, itertools.cycle(_COLOURS), strict=False):
+        told = [{**event, name: event.get("parts", {}).get(name)} for event in steps]
+        traces.append({**_smoothed(told, name)[1], "name": escape(plain(name), quote=False)})
+        traces[-1]["line"] = {"color": f"var(--{colour})", "width": 1.8}
+    return traces if len(traces) > 1 else []
 
 
 def _accuracies(evaluations: list[Json]) -> list[Json]:

@@ -93,8 +93,12 @@ def commands(findings: Findings) -> Html:
     lines = {f"vertebra train --recipe {stored}": "train the same again"}
     if findings.record is None:
         lines[f"vertebra resume {run}"] = "continue this run"
-    lines[f"vertebra evaluate {run}"] = "evaluate the chosen checkpoint"
-    lines[f"vertebra predict {run} IMAGE"] = "classify an image or a folder"
+    if findings.evaluation is not None and not findings.evaluation.classes:
+        lines[f"vertebra probe {run} DATA"] = "judge its features on images with classes"
+        lines[f"vertebra train DATA --weights {run}"] = "go on from it on images with classes"
+    else:
+        lines[f"vertebra evaluate {run}"] = "evaluate the chosen checkpoint"
+        lines[f"vertebra predict {run} IMAGE"] = "classify an image or a folder"
     rows = [
         element("div", element("span.muted", text), element("pre", command))
         for command, text in lines.items()

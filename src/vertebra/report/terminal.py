@@ -4,7 +4,6 @@ Text from files and folders goes in as `Text`, never as rich's markup: a class m
 "[red]".
 """
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +74,11 @@ def found_table(
         refused = len(part["refused"])
         shown = Text(say.count(refused), style="yellow" if refused else "")
         counts.add_row(_text(split), say.count(part["found"]), say.count(part["used"]), shown)
-    facts = {"classes": _class_list(classes), "used as": used_as, "not used": notes}
+    facts = {
+        "classes": _class_list(classes) if classes else "none",
+        "used as": used_as,
+        "not used": notes,
+    }
     return Group(counts, Text(), _facts(facts), *_refused(data, most_refused))
 
 
@@ -103,7 +106,7 @@ def run_plan(plan: RunPlan) -> RenderableType:
 
 
 def final_table(record: RunRecord, *, directory: Path, images: int | None = None) -> RenderableType:
-    """Returns the figures of a finished run, what it cost, where it lies, and what to type next.
+    """Returns the figures of a finished run, what it cost, and where it lies.
 
     images: size of the reported split; None takes it from the record's data.
     """
@@ -118,9 +121,7 @@ def final_table(record: RunRecord, *, directory: Path, images: int | None = None
         "peak memory": say.memory(record.peak_memory_mb),
         "report": str(directory / "report.html"),
     }
-    run = shlex.quote(str(directory))
-    commands = next_commands(f"vertebra evaluate {run}", f"vertebra predict {run} IMAGE")
-    return Group(_facts(figures | cost), Text(), commands)
+    return _facts(figures | cost)
 
 
 def figures_table(split: str, figures: Mapping[str, float], *, images: int) -> RenderableType:
@@ -141,6 +142,11 @@ def compare_table(
     for path, ours, theirs in differences:
         table.add_row(_text(path), _text(_value(ours)), _text(_value(theirs)))
     return table if table.row_count else _text(f"{left} and {right} are the same")
+
+
+def facts_table(values: Mapping[str, str]) -> RenderableType:
+    """Returns names and what they are, a row each."""
+    return _facts(values)
 
 
 def names_table(

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from vertebra.data.patches import Patches
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.errors import RecipeError
 
@@ -16,7 +17,7 @@ class Wishes(NamedTuple):
 
     teachers: tuple[str, ...] = ()
     unlabelled: Unlabelled | None = None
-    learn_from: Unlabelled | None = None
+    learn_from: Unlabelled | Patches | None = None
 
     def refuse_all_but(self, method: str, *wanted: str) -> None:
         """Refuses what the method has no use for.
