@@ -15,6 +15,7 @@ NO_PAPER = {
     "costs",
     "ghostnet_names",
     "guidance",
+    "learning",
     "levit_names",
     "names",
     "networks",

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.methods.shown import shown
 from torch.nn import functional as F
 from torch.testing import assert_close
 
@@ -193,18 +194,18 @@ def test_one_plain_network_is_refused():
     with pytest.raises(RecipeError, match="the model is one, ResidualNet; divide it with a"):
         CoTrainingSpec().build(build_classifier(SMALL, classes=K))
     with pytest.raises(RecipeError, match="the model is one, resnet18 with"):
-        CoTrainingSpec().check(SMALL, views=1)
+        CoTrainingSpec().check(shown(model=SMALL, views=1))
 
 
 @pytest.mark.parametrize(
     "model", [DividedSpec(whole=SMALL, networks=3), EnsembleSpec(member=SMALL)]
 )
 def test_views_that_do_not_go_round_are_refused(model):
-    CoTrainingSpec().check(model, views=model.networks - 1)
+    CoTrainingSpec().check(shown(model=model, views=model.networks - 1))
     with pytest.raises(
         RecipeError, match=f"each of {model.networks} networks a version of its own"
     ):
-        CoTrainingSpec().check(model, views=model.networks)
+        CoTrainingSpec().check(shown(model=model, views=model.networks))
 
 
 @pytest.mark.parametrize(

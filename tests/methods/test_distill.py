@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.methods.shown import shown
 from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn import functional as F
@@ -239,7 +240,9 @@ def test_half_precision_gives_a_full_precision_loss():
             "no teacher to ask",
         ),
         (
-            lambda: DistillSpec(is_consistent=False).check(Augment(mixing=Mixing(mixup=1.0))),
+            lambda: DistillSpec(is_consistent=False).check(
+                shown(augment=Augment(mixing=Mixing(mixup=1.0)))
+            ),
             "set data.augment.mixing to null",
         ),
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.methods.shown import shown
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -128,7 +129,7 @@ def test_the_model_is_what_is_deployed(model):
 )
 def test_a_phase_that_does_not_give_two_versions_is_refused(beside, message):
     with pytest.raises(RecipeError, match=message):
-        FixMatchSpec().check(beside)
+        FixMatchSpec().check(shown(beside=beside))
 
 
 @pytest.mark.parametrize("values", [{"threshold": 1.1}, {"weight": -1.0}])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.methods.shown import shown
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -143,10 +144,10 @@ def test_batches_without_a_pool_are_refused(model):
 def test_a_phase_without_a_pool_or_without_a_teacher_is_refused():
     spec = NoisyStudentSpec()
     with pytest.raises(RecipeError, match="needs images without labels"):
-        spec.check(None)
+        spec.check(shown())
     with pytest.raises(RecipeError, match="needs a teacher for the images beside"):
-        spec.check(Beside())
-    spec.check(Beside(labels=PseudoLabels()))
+        spec.check(shown(beside=Beside()))
+    spec.check(shown(beside=Beside(labels=PseudoLabels())))
 
 
 @pytest.mark.parametrize(

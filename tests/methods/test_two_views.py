@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.methods.shown import shown
 from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -96,14 +97,14 @@ def test_where_there_are_no_classes_the_probe_learns_nothing(draw):
 @pytest.mark.parametrize("views", [0, 2])
 def test_another_number_of_versions_than_two_is_refused(kind, views):
     with pytest.raises(RecipeError, match=f"data.views adds {views} to the first; give one view"):
-        kind().check(views=views, learns_elsewhere=False)
-    kind().check(views=1, learns_elsewhere=False)
+        kind().check(shown(views=views))
+    kind().check(shown(views=1))
 
 
 @pytest.mark.parametrize("kind", [BYOLSpec, SimCLRSpec])
 def test_images_without_the_labels_of_the_source_are_refused(kind):
     with pytest.raises(RecipeError, match="cannot learn the classes of the source"):
-        kind().check(views=1, learns_elsewhere=True)
+        kind().check(shown(views=1, elsewhere=True))
 
 
 @pytest.mark.parametrize(

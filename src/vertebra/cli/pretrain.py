@@ -57,4 +57,4 @@ def _needs_no_labels(arguments: Arguments) -> bool:
     """Returns whether the recipe is one for pretraining already."""
     from vertebra.recipes.shelf import load
 
-    return not load(arguments.recipe_name).phases[-1].needs_labels
+    return not load(arguments.recipe_name).phases[-1].method.needs_labels

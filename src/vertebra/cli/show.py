@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vertebra.engine.environment import device_name
 from vertebra.engine.observers import View
-from vertebra.methods.specs import LABEL_FREE
+from vertebra.methods.two_views import TwoViews
 from vertebra.models.pretrained import PretrainedReport
 from vertebra.recipes.codec import from_data
 from vertebra.recipes.materials import Materials
@@ -103,7 +103,7 @@ def _next(record: RunRecord, out: Path) -> tuple[str, str]:
     """Returns what a run is for: to name classes or, where it pretrained, to learn some."""
     recipe: Recipe = from_data(Recipe, record.recipe)
     run, last = shlex.quote(str(out)), recipe.phases[-1]
-    if not isinstance(last.method, LABEL_FREE):
+    if not isinstance(last.method, TwoViews):
         return f"vertebra evaluate {run}", f"vertebra predict {run} IMAGE"
     data = shlex.quote(last.data.source) if "top1" in record.figures else "DATA"
     return f"vertebra probe {run} {data}", f"vertebra train {data} --weights {run}"

@@ -24,10 +24,11 @@ from torch import Tensor
 from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
 from vertebra.errors import RecipeError
 from vertebra.methods.guidance import NOBODY, Guidance
+from vertebra.methods.learning import LearningSpec, Shown
 from vertebra.methods.supervised import CrossEntropy, LossSpec, widened
 from vertebra.models.divide import DividedSpec
 from vertebra.models.ensemble import Ensemble, EnsembleSpec, MeanHead
-from vertebra.models.shelf import BackboneSpec, title
+from vertebra.models.shelf import title
 
 
 class CoTraining(Method):
@@ -71,7 +72,7 @@ def jensen_shannon(logits: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoTrainingSpec:
+class CoTrainingSpec(LearningSpec):
     """Describes co-training.
 
     loss:   of each network's logits and the labels.
@@ -99,14 +100,14 @@ class CoTrainingSpec:
         grown = min(1.0, progress.fraction / self.warmup) if self.warmup else 1.0
         return max(min(self.floor, self.weight), self.weight * grown)
 
-    def check(self, model: BackboneSpec, *, views: int) -> None:
+    def check(self, shown: Shown) -> None:
         """Refuses a model of one network, and views that do not go round.
-
-        views: further versions of each image, beside the first.
 
         Raises:
             RecipeError: either is so; the message says what to do.
         """
+        super().check(shown)
+        model, views = shown.model, shown.views
         if not isinstance(model, DividedSpec | EnsembleSpec):
             raise RecipeError(_one_network(title(model)))
         if views != model.networks - 1:

@@ -21,6 +21,7 @@ from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
 from vertebra.errors import RecipeError
 from vertebra.layers.stochastic_depth import StochasticDepth
 from vertebra.methods.guidance import NOBODY, Guidance
+from vertebra.methods.learning import LearningSpec
 from vertebra.methods.supervised import BinaryCrossEntropy, CrossEntropy, LossSpec, widened
 from vertebra.models.timm import TimmBackbone
 
@@ -65,7 +66,7 @@ def peer_loss(loss: LossSpec, logits: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosubSpec:
+class CosubSpec(LearningSpec):
     """Describes co-training of submodels.
 
     loss:         of labels and, without what is done to labels alone, of the other's answer.

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
-from vertebra.data.augment import Augment
 from vertebra.errors import RecipeError
 from vertebra.methods.guidance import NOBODY, Guidance, Taught
+from vertebra.methods.learning import Shown
 from vertebra.methods.supervised import CrossEntropy, LossSpec, widened
 
 
@@ -119,13 +119,14 @@ class DistillSpec(Taught):
         """Whether the teachers are fixed."""
         return not self.is_consistent
 
-    def check(self, augment: Augment) -> None:
+    def check(self, shown: Shown) -> None:
         """Refuses images that a fixed teacher has not been asked about.
 
         Raises:
             RecipeError: images are mixed.
         """
-        if augment.mixing is not None and not self.is_consistent:
+        super().check(shown)
+        if shown.augment.mixing is not None and not self.is_consistent:
             raise RecipeError(
                 "is_consistent=False with mixing: a teacher that answered once has not seen the "
                 "mixed images; set data.augment.mixing to null, or is_consistent to true"

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
-from vertebra.data.beside import Beside
 from vertebra.errors import RecipeError
 from vertebra.methods.guidance import NOBODY, Guidance
+from vertebra.methods.learning import LearningSpec, Shown
 from vertebra.methods.noisy_student import require_others
 from vertebra.methods.supervised import CrossEntropy, LossSpec, widened
 
@@ -64,7 +64,7 @@ def agree(plain: Tensor, strong: Tensor, *, threshold: float) -> tuple[Tensor, T
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixMatchSpec:
+class FixMatchSpec(LearningSpec):
     """Describes learning from labels and from confident answers.
 
     loss:      of the labels.
@@ -82,12 +82,19 @@ class FixMatchSpec:
         if self.weight < 0:
             raise RecipeError(f"weight={self.weight}; give zero or more, usually 1")
 
-    def check(self, beside: Beside | None) -> None:
+    @property
+    def takes_beside(self) -> bool:
+        """They are what it is for."""
+        return True
+
+    def check(self, shown: Shown) -> None:
         """Refuses a phase without images in two versions of one size.
 
         Raises:
             RecipeError: there are no images beside, or other than one view of them, or labels.
         """
+        super().check(shown)
+        beside = shown.beside
         if beside is None:
             raise RecipeError(
                 "FixMatchSpec needs images without labels; set data.beside with one view, or train "

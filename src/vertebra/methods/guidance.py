@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from vertebra.contracts import Batch, Classifier
+from vertebra.methods.learning import LearningSpec
 
 
 class Teacher(nn.Module):
@@ -71,18 +72,13 @@ NOBODY = Guidance()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taught:
+class Taught(LearningSpec):
     """A part of every description of a method that learns from teachers.
 
     teachers: run directories.
     """
 
     teachers: tuple[str, ...] = ()
-
-    @property
-    def needs_labels(self) -> bool:
-        """Whether labels are learnt from beside the teachers."""
-        return True
 
     @property
     def asks_once(self) -> bool:

@@ -30,10 +30,10 @@ from torch.distributions import Beta
 from torch.nn import functional as F
 
 from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
-from vertebra.data.augment import Augment
 from vertebra.errors import RecipeError
 from vertebra.methods.distill import divergence
 from vertebra.methods.guidance import NOBODY, Guidance
+from vertebra.methods.learning import LearningSpec, Shown
 from vertebra.methods.mixskd_branches import (
     BranchSpec,
     Discriminator,
@@ -97,7 +97,7 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixSKDSpec:
+class MixSKDSpec(LearningSpec):
     """Describes self-distillation between images and their mixtures.
 
     mixup:       the Beta distribution's parameter.
@@ -117,13 +117,14 @@ class MixSKDSpec:
         if not 0 < self.temperature < math.inf:
             raise RecipeError(f"temperature={self.temperature}; give a number above 0, usually 3")
 
-    def check(self, augment: Augment) -> None:
+    def check(self, shown: Shown) -> None:
         """Refuses images that are mixed beforehand.
 
         Raises:
             RecipeError: they are.
         """
-        if augment.mixing is not None:
+        super().check(shown)
+        if shown.augment.mixing is not None:
             raise RecipeError(
                 "mixskd mixes images itself and needs their own classes; "
                 "set data.augment.mixing to null"

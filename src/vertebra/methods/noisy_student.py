@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
-from vertebra.data.beside import Beside
 from vertebra.errors import RecipeError
 from vertebra.methods.guidance import NOBODY, Guidance
+from vertebra.methods.learning import LearningSpec, Shown
 from vertebra.methods.supervised import CrossEntropy, LossSpec
 
 
@@ -72,7 +72,7 @@ def require_others(batch: Batch) -> Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyStudentSpec:
+class NoisyStudentSpec(LearningSpec):
     """Describes learning from labels and from a teacher's.
 
     loss:           of the labels; that of pseudo-labels is the same without its smoothing.
@@ -95,12 +95,19 @@ class NoisyStudentSpec:
                 f"hard_smoothing={self.hard_smoothing}; give a share in [0, 1), usually 0.1"
             )
 
-    def check(self, beside: Beside | None) -> None:
+    @property
+    def takes_beside(self) -> bool:
+        """They are what it is for."""
+        return True
+
+    def check(self, shown: Shown) -> None:
         """Refuses a phase without images that a teacher labels.
 
         Raises:
             RecipeError: there are no images beside, or nobody labels them.
         """
+        super().check(shown)
+        beside = shown.beside
         if beside is None or beside.labels is None:
             what = "images without labels" if beside is None else "a teacher for the images beside"
             raise RecipeError(

@@ -12,7 +12,6 @@ from vertebra.methods.mixskd import MixSKDSpec
 from vertebra.methods.noisy_student import NoisyStudentSpec
 from vertebra.methods.simclr import SimCLRSpec
 from vertebra.methods.supervised import SupervisedSpec
-from vertebra.methods.two_views import TwoViews
 
 MethodSpec: TypeAlias = (
     SupervisedSpec
@@ -26,7 +25,3 @@ MethodSpec: TypeAlias = (
     | NoisyStudentSpec
     | SimCLRSpec
 )
-
-LABEL_FREE: tuple[type, ...] = (TwoViews,)
-"""Those that never learn from labels: their images may come without class folders. Those that learn
-from teachers say it themselves, see `Taught`."""

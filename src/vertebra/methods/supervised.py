@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from vertebra.contracts import Batch, Classifier, Losses, Method, Progress
 from vertebra.errors import RecipeError
 from vertebra.methods.guidance import NOBODY, Guidance
+from vertebra.methods.learning import LearningSpec
 from vertebra.methods.logistic import Logistic
 
 
@@ -117,7 +118,7 @@ class Supervised(Method):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedSpec:
+class SupervisedSpec(LearningSpec):
     """Describes supervised learning with a loss."""
 
     loss: LossSpec = field(default_factory=CrossEntropy)

@@ -17,11 +17,12 @@ from torch.nn import functional as F
 
 from vertebra.contracts import Batch
 from vertebra.errors import RecipeError
+from vertebra.methods.learning import LearningSpec, Shown
 from vertebra.methods.supervised import widened
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoViews:
+class TwoViews(LearningSpec):
     """A part of every description of a method that learns from two versions of each image and
     needs no labels.
 
@@ -38,19 +39,25 @@ class TwoViews:
                 f"hidden={self.hidden} and projection={self.projection}; give widths of 1 or more"
             )
 
-    def check(self, *, views: int, learns_elsewhere: bool) -> None:
+    @property
+    def needs_labels(self) -> bool:
+        """The versions need none; the probe learns those that there are."""
+        return False
+
+    def check(self, shown: Shown) -> None:
         """Refuses images that do not come in two versions, or without the labels of the source.
 
         Raises:
             RecipeError: either is so; the message says what to do.
         """
+        super().check(shown)
         kind = type(self).__name__
-        if views != 1:
+        if shown.views != 1:
             raise RecipeError(
-                f"{kind} compares two versions of each image and data.views adds {views} to the "
-                f"first; give one view, as `vertebra pretrain` does"
+                f"{kind} compares two versions of each image and data.views adds {shown.views} to "
+                f"the first; give one view, as `vertebra pretrain` does"
             )
-        if learns_elsewhere:
+        if shown.elsewhere:
             raise RecipeError(
                 f"learn_from gives images without labels, of which the probe beside {kind} cannot "
                 f"learn the classes of the source; make them the source"

@@ -109,7 +109,7 @@ def gather_all(
         DataError: images are missing or inconsistent.
     """
     gathered: dict[tuple[Data, bool], Materials] = {}
-    keys = [(_images_of(phase.data), phase.needs_labels) for phase in recipe.phases]
+    keys = [(_images_of(phase.data), phase.method.needs_labels) for phase in recipe.phases]
     for key in keys:
         if key not in gathered:
             data, needs_labels = key

@@ -18,16 +18,10 @@ from vertebra.engine.execution import Execution
 from vertebra.engine.optimizers import SGD, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.errors import RecipeError
-from vertebra.methods.co_training import CoTrainingSpec
-from vertebra.methods.distill import DistillSpec
 from vertebra.methods.fine_tuning import FineTuning
-from vertebra.methods.fixmatch import FixMatchSpec
-from vertebra.methods.guidance import Taught
-from vertebra.methods.mixskd import MixSKDSpec
-from vertebra.methods.noisy_student import NoisyStudentSpec
-from vertebra.methods.specs import LABEL_FREE, MethodSpec
+from vertebra.methods.learning import Shown
+from vertebra.methods.specs import MethodSpec
 from vertebra.methods.supervised import SupervisedSpec
-from vertebra.methods.two_views import TwoViews
 from vertebra.models.specs import ModelSpec
 
 
@@ -109,13 +103,6 @@ class Phase:
     clip_norm: float | None = None
     averaging: Averaging | None = None
     takes: Literal["model", "backbone", "nothing"] = "model"
-
-    @property
-    def needs_labels(self) -> bool:
-        """Whether its method learns from labels."""
-        if isinstance(self.method, Taught) and not self.method.needs_labels:
-            return False
-        return not isinstance(self.method, LABEL_FREE)
 
     @property
     def pass_size(self) -> int:
@@ -208,21 +195,20 @@ class Recipe:
             raise RecipeError(
                 f"phases give the model {sorted(channels)} channels; use one number in all of them"
             )
-        if self.selection.keep == "best" and not self.phases[-1].needs_labels:
+        if self.selection.keep == "best" and not self.phases[-1].method.needs_labels:
             raise RecipeError(
                 f"selection.keep='best' needs classes to judge by, and "
                 f"{type(self.phases[-1].method).__name__} learns without; set it to 'last'"
             )
         for place, phase in enumerate(self.phases):
-            _check_images(phase)
+            _check_images(phase.data)
+            _check_method(phase, self.model)
             labels = phase.data.beside and phase.data.beside.labels
             if place == 0 and labels is not None and labels.teacher is None:
                 raise RecipeError(
                     "labels.teacher=null means the phase before, and phase 0 has none; give a "
                     "finished run, as --teacher RUN"
                 )
-            if isinstance(phase.method, CoTrainingSpec):
-                phase.method.check(self.model, views=len(phase.data.views))
             share = processes * phase.accumulate
             if phase.data.batch_size % share:
                 raise RecipeError(
@@ -232,44 +218,33 @@ class Recipe:
                 )
 
 
-def _check_images(phase: Phase) -> None:
-    data, kind = phase.data, type(phase.method).__name__
-    data.augment.check(data.preprocess)
-    if isinstance(phase.method, DistillSpec | MixSKDSpec):
-        phase.method.check(data.augment)
-    if isinstance(phase.method, TwoViews):
-        elsewhere = data.learn_from is not None
-        phase.method.check(views=len(data.views), learns_elsewhere=elsewhere)
-    for view in data.views:
-        view.check(data.augment, data.preprocess)
-    _check_beside(phase)
-    if data.learn_from is not None and phase.needs_labels:
-        raise RecipeError(
-            f"learn_from gives images without labels and {kind} needs labels; leave it out, or "
-            f"learn by a method that needs none"
-        )
+def _check_images(data: Data) -> None:
+    for shown in (data, data.beside):
+        if shown is not None:
+            shown.augment.check(data.preprocess)
+            for view in shown.views:
+                view.check(shown.augment, data.preprocess)
     is_poorer = data.fraction < 1 or data.long_tail > 1 or data.label_noise is not None
     if data.learn_from is not None and is_poorer:
         raise RecipeError(
             "fraction, long_tail and label_noise change the training split, and learn_from takes "
             "its place; leave them out, or learn_from"
         )
-    if data.label_noise is not None and not phase.needs_labels:
-        raise RecipeError(
-            f"label_noise has no effect on {kind}, which needs no labels; leave it out"
-        )
 
 
-def _check_beside(phase: Phase) -> None:
-    data = phase.data
-    if isinstance(phase.method, FixMatchSpec | NoisyStudentSpec):
-        phase.method.check(data.beside)
-    elif data.beside is not None:
-        raise RecipeError(
-            f"{type(phase.method).__name__} has no use for images beside the labelled ones; set "
-            f"data.beside to null, or learn by noisy-student or fixmatch"
+def _check_method(phase: Phase, model: ModelSpec) -> None:
+    data, method = phase.data, phase.method
+    method.check(
+        Shown(
+            model=model,
+            augment=data.augment,
+            views=len(data.views),
+            beside=data.beside,
+            elsewhere=data.learn_from is not None,
         )
-    if data.beside is not None:
-        data.beside.augment.check(data.preprocess)
-        for view in data.beside.views:
-            view.check(data.beside.augment, data.preprocess)
+    )
+    if data.label_noise is not None and not method.needs_labels:
+        raise RecipeError(
+            f"label_noise has no effect on {type(method).__name__}, which needs no labels; "
+            f"leave it out"
+        )

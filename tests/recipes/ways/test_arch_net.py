@@ -67,7 +67,7 @@ def test_settings_are_the_published_ones_and_images_are_as_the_teacher_knows_the
         assert phase.data.augment.rand_augment is None
         mixing = phase.data.augment.mixing
         assert (mixing.mixup, mixing.probability) == (1.0, 0.1)
-    assert not any(phase.needs_labels for phase in recipe.phases)
+    assert not any(phase.method.needs_labels for phase in recipe.phases)
 
 
 def test_it_learns_from_other_images_in_the_size_of_the_teacher(wishes):

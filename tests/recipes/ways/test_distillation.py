@@ -63,7 +63,7 @@ def test_kd_adds_a_teacher_and_leaves_the_rest(teacher):
     )
     assert recipe.phases[0].data.augment == SMALL.phases[0].data.augment
     assert recipe.phases[0].data.views == (View(image_size=32),)
-    assert recipe.phases[0].needs_labels
+    assert recipe.phases[0].method.needs_labels
     assert len(notes) == 1
     recipe.check()
 
@@ -95,7 +95,7 @@ def test_funmatch_learns_from_the_teacher_alone_on_mixed_crops(teacher):
     assert phase.optimizer.lr == pytest.approx(3e-3 / 8**0.5), "64 of 512 images"
     assert replace(phase.optimizer, lr=3e-3) == AdamW(lr=3e-3, weight_decay=0.1)
     assert phase.clip_norm == 1.0
-    assert not phase.needs_labels
+    assert not phase.method.needs_labels
     assert recipe.selection.keep == "last"
     assert phase.length == SMALL.phases[0].length
     assert "optimizer: SGD -> AdamW, as published" in notes
