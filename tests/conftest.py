@@ -28,6 +28,14 @@ def pytest_runtest_setup() -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def no_page() -> Iterator[None]:
+    """Leaves out report.html, which is drawn from a run's files and takes a third of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """A connection, or a name look-up, that would leave this machine fails the test."""

@@ -31,6 +31,8 @@ from vertebra.recipes.prepare import prepare
 from vertebra.recipes.run import resume, run
 from vertebra.recipes.vary import vary
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 PLAIN = Augment(crop=Resize(), flip=0.0)
 POOL = Beside(augment=PLAIN, labels=PseudoLabels(threshold=0.0))
 LABELS = "checkpoints/labels-1"
@@ -53,14 +55,6 @@ class Listener:
         self.messages.append(text)
         if self.act is not None and self.word in text:
             self.act()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_page():
-    """Leaves out report.html, which is drawn from the other files and takes a third of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-        yield
 
 
 def beside(recipe, images=POOL, **labels):

@@ -4,13 +4,13 @@ import errno
 import json
 import os
 import shutil
-import signal
 from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 from tests.recipes.drawn import pixels, tiny
+from tests.recipes.power_cut import PowerCut, Scripted, cut, terminate
 
 from vertebra.data.augment import RandomResizedCrop
 from vertebra.data.erase import Erase
@@ -28,49 +28,9 @@ from vertebra.recipes.prepare import prepare
 from vertebra.recipes.run import resume, run
 from vertebra.records import read_events, read_json
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 STEPS = 9
-
-
-class PowerCut(Exception):
-    """Stands for a kill: no handler of ours sees it coming."""
-
-
-class Scripted:
-    """A view that does something at a step, and keeps what it is told."""
-
-    def __init__(self, at=None, act=None):
-        self.at, self.act = at, act
-        self.messages = []
-        self.steps = []
-
-    def start(self, total_steps, steps_per_epoch):
-        self.total = total_steps
-
-    def step(self, step, *, loss, images_per_s, data_wait, lr):
-        self.steps.append(step)
-        if step == self.at:
-            self.act()
-
-    def evaluation(self, step, *, split, figures): ...
-
-    def message(self, text):
-        self.messages.append(text)
-
-
-def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def cut():
-    raise PowerCut
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_page():
-    """Leaves out report.html, which is drawn from the other files and takes a third of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,10 @@ from vertebra.recipes.run import resume, run
 from vertebra.recipes.start import look_up
 from vertebra.records import RunDirectory, read_events, read_json, read_record, write_record
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 STILL = {"optimizer.lr": 1e-12, "length": "1 steps", "optimizer.weight_decay": 0.0}
 """An update that moves no weight by more than rounding."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_page():
-    """Leaves out report.html, which takes a third of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-        yield
 
 
 @pytest.fixture(scope="module")

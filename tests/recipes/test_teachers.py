@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.recipes.drawn import CLASSES, draw_album, tiny
+from tests.recipes.power_cut import PowerCut, Scripted, cut
 
 from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
@@ -16,13 +17,14 @@ from vertebra.errors import CheckpointError, DataError, RecipeError
 from vertebra.methods.distill import DistillSpec
 from vertebra.recipes.deploy import load_run
 from vertebra.recipes.materials import evaluation_batches, training_batches
-from vertebra.recipes.phase_run import PhaseRun
 from vertebra.recipes.plan import estimate
 from vertebra.recipes.prepare import prepare
 from vertebra.recipes.run import resume, run
 from vertebra.recipes.teachers import as_teacher, ask, guide, input_of
 from vertebra.recipes.ways.shelf import learn
 from vertebra.recipes.ways.wishes import Wishes
+
+pytestmark = pytest.mark.usefixtures("no_page")
 
 CPU = torch.device("cpu")
 OTHER = {
@@ -32,23 +34,11 @@ OTHER = {
 }
 
 
-class PowerCut(Exception):
-    """Stands for a kill."""
-
-
 class Share(World):
     """One process of several, whose sums are its own."""
 
     def total(self, value):
         return value
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_page():
-    """Leaves out report.html, which is drawn from the other files and takes a third of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -139,23 +129,10 @@ def test_who_sees_what_the_student_sees_is_not_asked_before(album, teacher):
 def test_a_run_with_a_fixed_teacher_resumes_to_the_bit(album, teacher, tmp_path, monkeypatch):
     recipe = student(album, teacher, is_consistent=False)
     run(recipe, tmp_path / "whole")
-    real = PhaseRun.train
-
-    def cut(self):
-        step = self.logger.after_step
-
-        def stop(moment):
-            step(moment)
-            if moment.step == 4:
-                raise PowerCut
-
-        self.logger.after_step = stop
-        real(self)
 
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
         patch.setitem(Saver.__init__.__kwdefaults__, "seconds", 0.0)  # saves each update
-        patch.setattr(PhaseRun, "train", cut)
-        run(recipe, tmp_path / "cut")
+        run(recipe, tmp_path / "cut", view=Scripted(4, cut))
     assert resume(tmp_path / "cut").resumed_at == (3,)
     ours, theirs = (
         checkpoint.load(tmp_path / name / "checkpoints" / "last").tensors["method"]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tests.recipes.drawn import CLASSES, tiny
+from tests.recipes.power_cut import PowerCut, Scripted, cut
 
 from vertebra.contracts import Progress
 from vertebra.data.unlabelled import Unlabelled
@@ -22,6 +23,8 @@ from vertebra.recipes.vary import vary
 from vertebra.recipes.ways.shelf import METHODS, learn
 from vertebra.recipes.ways.wishes import Wishes
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 STEPS = 3
 """Of each phase."""
 
@@ -33,35 +36,6 @@ NEEDS = {
     "noisy-student": {"unlabelled"},
     "single-image": {"teachers"},
 }
-
-
-class PowerCut(Exception):
-    """Stands for a kill: no handler of ours sees it coming."""
-
-
-class Cutting:
-    """A view that cuts the run off at a step."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def start(self, total_steps, steps_per_epoch): ...
-
-    def step(self, step, *, loss, images_per_s, data_wait, lr):
-        if step == self.at:
-            raise PowerCut
-
-    def evaluation(self, step, *, split, figures): ...
-
-    def message(self, text): ...
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_page():
-    """Leaves out report.html, which is drawn from the other files and takes a third of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +89,7 @@ def test_a_run_that_is_cut_off_resumes_to_the_bit(recipe, finished, tmp_path):
     at = (len(recipe.phases) - 1) * STEPS + STEPS - 1
     with pytest.MonkeyPatch.context() as patch, pytest.raises(PowerCut):
         patch.setitem(Saver.__init__.__kwdefaults__, "seconds", 0.0)  # saves each update
-        run(recipe, tmp_path / "run", view=Cutting(at))
+        run(recipe, tmp_path / "run", view=Scripted(at, cut))
     resume(tmp_path / "run")
     for kind in ("last", "best"):
         ours, theirs = (

@@ -19,16 +19,10 @@ from vertebra.recipes.ways.wishes import Wishes
 from vertebra.records import read_events
 from vertebra.report.evaluation import read_evaluation
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 PLAIN = {"optimizer": SGD(lr=0.05), "data.batch_size": 24, "length": "30 steps"}
 CHANCE = 1 / len(CLASSES)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_page():
-    """Leaves out report.html."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from vertebra.methods.noisy_student import NoisyStudentSpec
 from vertebra.recipes.prepare import prepare
 from vertebra.recipes.run import run
 
+pytestmark = pytest.mark.usefixtures("no_page")
+
 PLAIN = Augment(crop=PadCrop(padding=1), flip=0.0)
 STRONG = replace(PLAIN, rand_augment=RandAugment(count=1, magnitude=4, reference_px=224))
 SETTINGS = {
@@ -26,11 +28,6 @@ SETTINGS = {
     "selection.every": "30 steps",
     "selection.keep": "last",
 }
-
-
-@pytest.fixture(autouse=True)
-def no_page(monkeypatch):
-    monkeypatch.setattr("vertebra.recipes.run.write_report", lambda place: None)
 
 
 def top1(recipe, folder):

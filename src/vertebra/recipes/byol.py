@@ -12,16 +12,11 @@ from typing import NamedTuple
 
 from vertebra.data.augment import Augment, ColorJitter, Crop, RandomResizedCrop, Solarize
 from vertebra.data.blur import Blur
-from vertebra.data.preprocess import Preprocess
-from vertebra.data.views import View
-from vertebra.duration import epochs
 from vertebra.engine.optimizers import LARS, scale_lr
-from vertebra.engine.schedules import Cosine
 from vertebra.errors import RecipeError
 from vertebra.methods.byol import BYOLSpec
-from vertebra.models.resnet import NAMED
-from vertebra.models.resnet_rs import resnet_rs
-from vertebra.recipes.recipe import Data, Expectation, Phase, Recipe, Selection
+from vertebra.recipes.recipe import Expectation, Recipe
+from vertebra.recipes.two_views import LARGE_BATCH, Way, made_small, on_imagenet
 
 
 class Row(NamedTuple):
@@ -44,7 +39,7 @@ ROWS = (
 )
 
 SMALL = BYOLSpec(hidden=1024, projection=256, tau=0.99)
-SMALL_LARS, SMALL_BATCH = LARS(lr=1.0, weight_decay=1e-5, trust=0.02), 256
+SMALL_LARS = LARS(lr=1.0, weight_decay=1e-5, trust=0.02)
 
 
 def byol(length: int = 1000) -> Recipe:
@@ -58,46 +53,24 @@ def byol(length: int = 1000) -> Recipe:
         raise RecipeError(f"BYOL has no settings for {length} epochs; choose one of {known}")
     row = row_for(length)
     is_longest = row is ROWS[-1]
-    return Recipe(
-        name="byol" if is_longest else f"byol-{length}",
+    way = Way(BYOLSpec(tau=row.tau), lars_for(row, LARGE_BATCH), *versions(RandomResizedCrop()))
+    return on_imagenet(
+        "byol" if is_longest else f"byol-{length}",
+        way,
+        length=length,
         source="Bootstrap Your Own Latent (2020), section 3.3 and appendix B",
         expects=Expectation(
             figure=row.figure,
             cost=f"{length} epochs of ImageNet, each image four times",
         ),
-        model=NAMED["resnet50"],
-        phases=(
-            Phase(
-                data=_data("imagenet", batch_size=4096, preprocess=Preprocess(image_size=224)),
-                method=BYOLSpec(tau=row.tau),
-                optimizer=lars_for(row, 4096),
-                schedule=Cosine(warmup=epochs(10)),
-                length=epochs(length),
-            ),
-        ),
-        selection=Selection(keep="last"),
     )
 
 
 def byol_small() -> Recipe:
     """Returns ResNet-RS-26, a quarter as wide, at 96 px, 100 epochs; `fit` suits it to images."""
-    preprocess = Preprocess(image_size=96, interpolation="bilinear")
-    return Recipe(
-        name="byol-small",
-        source="Bootstrap Your Own Latent (2020), as solo-learn (2022) on CIFAR",
-        expects=Expectation(),
-        model=replace(resnet_rs(26), width=0.25),
-        phases=(
-            Phase(
-                data=_data("PATH", batch_size=SMALL_BATCH, preprocess=preprocess, blurs=False),
-                method=SMALL,
-                optimizer=SMALL_LARS,
-                schedule=Cosine(warmup=epochs(10)),
-                length=epochs(100),
-            ),
-        ),
-        selection=Selection(keep="last"),
-    )
+    way = Way(SMALL, SMALL_LARS, *versions(RandomResizedCrop(), blurs=False))
+    source = "Bootstrap Your Own Latent (2020), as solo-learn (2022) on CIFAR"
+    return made_small("byol-small", way, source=source)
 
 
 def row_for(length: float) -> Row:
@@ -128,14 +101,3 @@ def versions(crop: Crop, *, flip: float = 0.5, blurs: bool = True) -> tuple[Augm
         solarize=Solarize(probability=0.2),
     )
     return first, second
-
-
-def _data(source: str, *, batch_size: int, preprocess: Preprocess, blurs: bool = True) -> Data:
-    first, second = versions(RandomResizedCrop(), blurs=blurs)
-    return Data(
-        source=source,
-        preprocess=preprocess,
-        augment=first,
-        batch_size=batch_size,
-        views=(View(augment=second),),
-    )

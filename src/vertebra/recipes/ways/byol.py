@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from vertebra.data.augment import Crop
 from vertebra.methods.byol import BYOLSpec
-from vertebra.recipes.byol import SMALL, SMALL_BATCH, SMALL_LARS, lars_for, row_for, versions
+from vertebra.recipes.byol import SMALL, SMALL_LARS, lars_for, row_for, versions
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.recipe import Phase, Recipe
+from vertebra.recipes.two_views import SMALL_BATCH
 from vertebra.recipes.ways.two_views import LARGE_BATCH, Settings, pretraining
 from vertebra.recipes.ways.wishes import Wishes
 

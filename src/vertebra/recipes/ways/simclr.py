@@ -6,7 +6,8 @@ from vertebra.data.augment import Crop
 from vertebra.methods.simclr import SimCLRSpec
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.recipe import Phase, Recipe
-from vertebra.recipes.simclr import SMALL, SMALL_BATCH, SMALL_LARS, lars_for, version
+from vertebra.recipes.simclr import SMALL, SMALL_LARS, lars_for, version
+from vertebra.recipes.two_views import SMALL_BATCH
 from vertebra.recipes.ways.two_views import LARGE_BATCH, Settings, pretraining
 from vertebra.recipes.ways.wishes import Wishes
 
