@@ -86,3 +86,16 @@ def test_where_no_classes_are_known_the_spread_is_drawn(draw_run: DrawRun):
     EventLog(directory.metrics).append("evaluate", step=STEPS, epoch=20, values=values)
     spread = curves(read_findings(directory))["spread"].figure["data"][-1:]
     assert [(trace["name"], trace["y"]) for trace in spread] == [("minival spread", [0.7])]
+
+
+def test_a_single_accuracy_is_drawn_between_nothing_and_all(draw_run: DrawRun):
+    directory = draw_run(finished=False)
+    log = EventLog(directory.metrics)
+    directory.metrics.unlink()
+    values = {"split": "minival", "figures": {"top1": 0.5, "loss": 1.0}}
+    log.append("evaluate", step=30, epoch=1, values=values)
+    axis = curves(read_findings(directory))["accuracy"].figure["layout"]["yaxis"]
+    assert axis["range"] == [0, 1]
+    log.append("evaluate", step=60, epoch=2, values={"split": "minival", "figures": {"top1": 0.6}})
+    axis = curves(read_findings(directory))["accuracy"].figure["layout"]["yaxis"]
+    assert "range" not in axis

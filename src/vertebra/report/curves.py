@@ -32,7 +32,7 @@ def curves(findings: Findings) -> dict[str, Panel]:
     accuracy = [*_accuracies(evaluations), *_chosen(evaluations, findings.best_step)]
     panels = {
         "loss": _panel("Loss", loss, {"rangemode": "normal"}),
-        "accuracy": _panel("Accuracy", accuracy, {"rangemode": "normal", "tickformat": ".4~p"}),
+        "accuracy": _panel("Accuracy", accuracy, _share_axis(accuracy)),
         "parts": _panel("What the method told", _parts(steps), {"rangemode": "normal"}),
         "spread": _panel(
             "Spread of the vectors", _evaluated(evaluations, "spread", colour="var(--blue)"), {}
@@ -70,6 +70,13 @@ def thin(length: int, most: int = MOST_POINTS) -> list[int]:
     if length <= most:
         return list(range(length))
     return [round(place * (length - 1) / (most - 1)) for place in range(most)]
+
+
+def _share_axis(traces: Iterable[Json]) -> Json:
+    """Returns an axis of shares; where all are the same one, from 0 to 1."""
+    values = {value for trace in traces for value in trace["y"]}
+    span = {"range": [0, 1]} if len(values) == 1 else {"rangemode": "normal"}
+    return {**span, "tickformat": ".4~p"}
 
 
 def _panel(title: str, traces: list[Json], axis: Json) -> Panel:
