@@ -51,6 +51,7 @@ _MODULES = (
     "records",
     "report",
     "seeding",
+    "studies",
     "tasks",
 )
 

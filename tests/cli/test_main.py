@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import vertebra
 
 from vertebra.cli import report
-from vertebra.cli.main import COMMANDS, command
+from vertebra.cli.main import COMMANDS, STUDIES, command
 from vertebra.errors import Interrupted, NonFiniteError
 
 
@@ -22,10 +22,16 @@ def test_the_overview_lists_every_command_once():
     assert max(map(len, said.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+EXPLAINED = [
+    *(name for name in COMMANDS if name != "study"),
+    *(f"study {each}" for each in STUDIES),
+]
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
 def test_help_of_a_command_says_what_it_is_for_in_80_columns(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    said = vertebra(name, "--help")
+    said = vertebra(*name.split(), "--help")
     assert said.code == 0
     usage, _, description, *rest = said.out.splitlines()
     assert usage.startswith(f"usage: vertebra {name} [-h]")

@@ -30,6 +30,18 @@ from vertebra.recipes.ways.taught import is_taught, taught_by
 from vertebra.recipes.ways.wishes import Wishes
 
 
+class Asked(NamedTuple):
+    """The recipe that the flags describe, before any image is read.
+
+    fixed:   paths that the fit leaves alone; None where a recipe is replayed as it stands.
+    """
+
+    recipe: Recipe
+    fixed: frozenset[str] | None
+    notes: tuple[str, ...]
+    start: PretrainedReport | None
+
+
 class Chosen(NamedTuple):
     """A recipe, its images, what the fit changed, what the model is called and starts from."""
 
@@ -50,8 +62,25 @@ def choose(
     Raises:
         VertebraError: a name, a value, the device or the images do not allow it.
     """
+    asked = ask(flags, world=world)
+    materials = gather_all(asked.recipe, download=flags.download, on_progress=on_progress)
+    recipe, notes = asked.recipe, asked.notes
+    if asked.fixed is not None:
+        recipe, fitted = fit(recipe, materials[-1], fixed=asked.fixed, start=asked.start)
+        notes += fitted
+    return Chosen(recipe, materials, notes, title(recipe.model), asked.start)
+
+
+def ask(flags: RecipeFlags, *, world: World, base: Recipe | None = None) -> Asked:
+    """Returns the recipe that the flags describe; reads no images.
+
+    base: what the flags change, in place of the recipe that they name.
+
+    Raises:
+        VertebraError: a name, a value or the device does not allow it.
+    """
     name = flags.recipe_name
-    recipe = load(name)
+    recipe, is_named = (load(name), name in RECIPES) if base is None else (base, True)
     notes: tuple[str, ...] = ()
     model = _model(flags)
     if model is not None:
@@ -68,7 +97,7 @@ def choose(
         recipe = with_batch_size(recipe, flags.batch_size)
     changes = _in_each_phase(recipe, {**_typed(flags), **dict(map(parse_setting, flags.set))})
     recipe = vary(recipe, changes)
-    if name in RECIPES or flags.method is not None:
+    if is_named or flags.method is not None:
         recipe, said = follow(recipe, fixed=changes)
         notes += said
     recipe.check(processes=world.size)
@@ -76,15 +105,16 @@ def choose(
     start = None
     if recipe.pretrained is not None:
         start = look_up(recipe, recipe.pretrained, download=flags.download)
-    materials = gather_all(recipe, download=flags.download, on_progress=on_progress)
-    if name in RECIPES:
-        fixed = {short_path(recipe, path) for path in changes}
-        if flags.batch_size is not None:
-            sized = {"data.batch_size": flags.batch_size, "optimizer.lr": None}
-            fixed |= _in_each_phase(recipe, sized).keys()
-        recipe, fitted = fit(recipe, materials[-1], fixed=fixed, start=start)
-        notes += fitted
-    return Chosen(recipe, materials, notes, title(recipe.model), start)
+    fixed = frozenset(_fixed(flags, recipe, changes)) if is_named else None
+    return Asked(recipe, fixed, notes, start)
+
+
+def _fixed(flags: RecipeFlags, recipe: Recipe, changes: dict[str, Any]) -> set[str]:
+    fixed = {short_path(recipe, path) for path in changes}
+    if flags.batch_size is not None:
+        sized = {"data.batch_size": flags.batch_size, "optimizer.lr": None}
+        fixed |= _in_each_phase(recipe, sized).keys()
+    return fixed
 
 
 def _in_each_phase(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-EXTRAS = {"tensorboard": "tensorboard", "hub": "huggingface-hub"}
+EXTRAS = {
+    "halving": "optuna",
+    "hub": "huggingface-hub",
+    "ray": "ray",
+    "slurm": "submitit",
+    "tensorboard": "tensorboard",
+    "timm": "timm",
+}
 """Extra -> the distribution it brings."""
 
 

@@ -18,7 +18,7 @@ from vertebra.lookup import find
 
 COMMANDS: Mapping[str, str] = {
     "check": "Read every image of a data set; list what cannot be used and why.",
-    "plan": "Say what a run would take, measured on two steps; train nothing.",
+    "plan": "Say what a run would take, or what to train in a given time.",
     "train": "Train a classifier on your images, or on handwritten digits.",
     "distill": "Train a small network to answer as a large one does.",
     "pretrain": "Train a backbone on images without labels.",
@@ -31,12 +31,27 @@ COMMANDS: Mapping[str, str] = {
     "surgery": "Replace the batch norms of a run by group norms.",
     "hub": "Publish a run on the Hugging Face Hub, or bring one here.",
     "models": "List the models, or show one.",
+    "study": "Ask many runs what helps and how to scale; with intervals.",
+    "scale": "Say which size of a network to train for a latency here.",
     "bench": "Measure models here: operations, memory, latency, throughput.",
     "methods": "List the ways to learn.",
     "recipes": "List the recipes, show one, or compare two.",
     "doctor": "Look at this machine: versions, devices, memory, disk, extras.",
 }
 """Command -> what it does; the module has the command's name, with _ for -."""
+
+STUDIES: Mapping[str, str] = {
+    "ladder": "Which tricks of a paper help on your images? Its table, made again.",
+    "ablate": "Which differences between two recipes help?",
+    "decay": "How much weight decay beside which other regularisers?",
+    "scale": "Does width, depth or image size pay at this length of training?",
+    "resolution": "Should images grow with the network, or slowly?",
+    "data": "What would more images give, or cleaner labels?",
+    "pareto": "Which runs, rows and measured models does nothing beat?",
+    "resume": "Make the runs of a study that are missing.",
+    "report": "Write a study's tables and page again.",
+}
+"""What `vertebra study` asks -> what that is; the module is study_NAME."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,6 +72,8 @@ def command(arguments: list[str]) -> int:
         return 0
     try:
         find(COMMANDS, arguments[0], kind="command")
+        if arguments[0] == "study":
+            return _study(arguments[1:])
         return _run(arguments[0], arguments[1:])
     except VertebraError as error:
         if is_debugging:
@@ -72,11 +89,9 @@ def command(arguments: list[str]) -> int:
 
 def overview() -> str:
     """Returns the text of `vertebra --help`."""
-    width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}} {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: vertebra COMMAND [ARGUMENTS]   (vertebra COMMAND --help explains one)\n\n"
-        f"{rows}\n\n"
+        f"{_rows(COMMANDS)}\n\n"
         "  --debug    show the traceback of an error\n"
         "  --version  print the version\n\n"
         "start with:  vertebra train            handwritten digits, about a minute\n"
@@ -84,10 +99,34 @@ def overview() -> str:
     )
 
 
+def studies() -> str:
+    """Returns the text of `vertebra study --help`."""
+    return (
+        "usage: vertebra study QUESTION [ARGUMENTS]\n\n"
+        f"{_rows(STUDIES)}\n\n"
+        "`vertebra study QUESTION --help` explains one. A study is a folder: stop it when you\n"
+        "like, `vertebra study resume FOLDER` goes on, and no finished run is made twice.\n\n"
+        "start with:  vertebra study ladder resnet-rs --data FOLDER"
+    )
+
+
+def _rows(commands: Mapping[str, str]) -> str:
+    width = max(map(len, commands))
+    return "\n".join(f"  {name:<{width}} {summary}" for name, summary in commands.items())
+
+
+def _study(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(studies())
+        return 0
+    find(STUDIES, arguments[0], kind="study")
+    return _run(f"study {arguments[0]}", arguments[1:])
+
+
 def _run(name: str, arguments: list[str]) -> int:
     import tyro
 
-    module = import_module(f"vertebra.cli.{name.replace('-', '_')}")
+    module = import_module(f"vertebra.cli.{name.replace('-', '_').replace(' ', '_')}")
     try:
         parsed = tyro.cli(
             module.Arguments,

@@ -11,17 +11,20 @@ from vertebra.engine.environment import device_name
 from vertebra.engine.observers import View
 from vertebra.methods.two_views import TwoViews
 from vertebra.models.pretrained import PretrainedReport
+from vertebra.recipes.advise import Advice
 from vertebra.recipes.codec import from_data
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.plan import Estimate
 from vertebra.recipes.prepare import Prepared
 from vertebra.recipes.recipe import Recipe
 from vertebra.records import RunRecord
+from vertebra.report import quantities as say
 from vertebra.report.progress import TrainingProgress
 from vertebra.report.terminal import (
     RunPlan,
     final_table,
     found_table,
+    names_table,
     next_commands,
     open_console,
     run_plan,
@@ -74,6 +77,7 @@ def show_plan(
         fitted=notes,
         step_seconds=estimate and estimate.seconds_per_step,
         total_seconds=estimate and estimate.total_seconds,
+        evaluation_seconds=estimate and estimate.evaluation_seconds,
         memory_mb=estimate and estimate.peak_memory_mb,
         checkpoint_mb=estimate and estimate.checkpoint_mb,
     )
@@ -81,6 +85,27 @@ def show_plan(
     console.print()
     console.print(run_plan(plan))
     console.print()
+
+
+def show_advice(advice: Advice, *more: str) -> None:
+    """Prints what was measured, and why one of it is suggested; `more` are further reasons."""
+    rows = [
+        (
+            trial.rung.title,
+            why,
+            say.amount(trial.macs),
+            say.duration(trial.epoch),
+            say.count(trial.epochs_in(advice.planned_s)),
+        )
+        for trial, why in advice.alternatives
+    ]
+    console = open_console()
+    console.print()
+    columns = ("measured here", "", "MACs", "an epoch", "epochs that fit")
+    console.print(names_table(columns, rows, numbers=3))
+    console.print(f"\nmeasuring took {say.duration(advice.measured_s)}\n\nWhy:")
+    for reason in (*advice.reasons, *more):
+        console.print(Text(f"  {say.plain(reason)}"))
 
 
 def show_next(*commands: str) -> None:

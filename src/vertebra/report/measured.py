@@ -36,8 +36,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     "activations": Quantity("activations", "M", 1e-6),
     "inference_memory_mb": Quantity("inference memory", "MB"),
     "training_memory_mb": Quantity("training memory", "MB"),
+    "peak_memory_mb": Quantity("memory of the run", "MB"),
+    "train_seconds": Quantity("time in training", "min", 1 / 60),
 }
-"""The figures of a measurement, by the names that its records give them."""
+"""The figures of a measurement or a run, by the names that its records give them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,8 @@ class Measured:
 
     family: models of one colour in a plot.
     figures: by the names of `QUANTITIES`; others are not shown.
-    top1:    accuracy in [0, 1] that a paper publishes at this image size; source: which paper.
+    top1:    accuracy in [0, 1] at this image size; half: of its interval, where it is a mean.
+    origin:  of the accuracy, as "published"; source: the paper that prints it.
     failure: why it was not measured, or not to the end.
     """
 
@@ -55,6 +58,8 @@ class Measured:
     family: str
     figures: Mapping[str, float | None]
     top1: float | None = None
+    half: float | None = None
+    origin: str = "published"
     source: str | None = None
     failure: str | None = None
 

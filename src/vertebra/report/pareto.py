@@ -7,17 +7,20 @@ accuracy                  o           o is on the front: nothing that costs as l
     +--------------------- cost
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from itertools import cycle, product
 from math import floor, log10
 
 from vertebra.records import Json
-from vertebra.report.measured import QUANTITIES, Measured
+from vertebra.report.measured import QUANTITIES, Measured, known
 from vertebra.report.quantities import percent, plain
 
 _COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--muted)")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+_HOVER = [name for name in QUANTITIES if not name.startswith(("macs_", "best_", "image_"))]
+_PALE = 0.35
+"""Opacity of what is dominated."""
 _WIDE = 8
 """Times the smallest cost from which on the axis is logarithmic."""
 
@@ -37,8 +40,13 @@ def front(accuracies: Sequence[float], costs: Sequence[float]) -> list[int]:
     return chosen
 
 
-def against_cost(measured: Sequence[Measured], cost: str) -> Json:
-    """Returns a figure of published accuracy against a cost, with the front."""
+def against_cost(
+    measured: Sequence[Measured], cost: str, *, accuracy: str = "top-1 accuracy, published"
+) -> Json:
+    """Returns a figure of accuracy against a cost, with the front; what is dominated is pale.
+
+    accuracy: what stands at its axis.
+    """
     drawn = [each for each in measured if each.top1 is not None and each.value(cost) is not None]
     y = [each.top1 or 0.0 for each in drawn]
     x = [each.value(cost) or 0.0 for each in drawn]
@@ -53,8 +61,8 @@ def against_cost(measured: Sequence[Measured], cost: str) -> Json:
         "hoverinfo": "skip",
     }
     labels = [{"x": x[place], "y": y[place], "text": _name(drawn[place])} for place in best]
-    axis = {"title": {"text": "top-1 accuracy, published"}, "tickformat": ".3~p"}
-    return _figure([line, *_families(drawn, x, y, cost)], x, cost, axis, labels)
+    axis = {"title": {"text": accuracy}, "tickformat": ".3~p"}
+    return _figure([line, *_families(drawn, x, y, bright=best)], x, cost, axis, labels)
 
 
 def time_against(measured: Sequence[Measured], cost: str) -> Json:
@@ -66,8 +74,8 @@ def time_against(measured: Sequence[Measured], cost: str) -> Json:
     ]
     y = [each.value("latency_ms") or 0.0 for each in drawn]
     x = [each.value(cost) or 0.0 for each in drawn]
-    axis = {"title": {"text": QUANTITIES["latency_ms"].label}, **_scale(y)}
-    return _figure(_families(drawn, x, y, cost), x, cost, axis, [])
+    axis = {"title": {"text": QUANTITIES["latency_ms"].label}, **scale(y)}
+    return _figure(_families(drawn, x, y, bright=range(len(x))), x, cost, axis, [])
 
 
 def _figure(
@@ -77,7 +85,7 @@ def _figure(
         "data": traces,
         "labels": labels,
         "layout": {
-            "xaxis": {"title": {"text": QUANTITIES[cost].label}, **_scale(x)},
+            "xaxis": {"title": {"text": QUANTITIES[cost].label}, **scale(x)},
             "yaxis": y_axis,
             "hovermode": "closest",
             "showlegend": True,
@@ -86,7 +94,7 @@ def _figure(
     }
 
 
-def _scale(values: Sequence[float]) -> Json:
+def scale(values: Sequence[float]) -> Json:
     """Returns a logarithmic axis where the values differ by much, else one from zero."""
     if values and min(values) > 0 and max(values) > _WIDE * min(values):
         first, last = (floor(log10(value)) for value in (min(values), max(values)))
@@ -96,14 +104,17 @@ def _scale(values: Sequence[float]) -> Json:
     return {"rangemode": "tozero"}
 
 
-def _families(drawn: list[Measured], x: list[float], y: list[float], cost: str) -> list[Json]:
-    """Returns a trace of markers for each family."""
+def _families(
+    drawn: Sequence[Measured], x: Sequence[float], y: Sequence[float], *, bright: Collection[int]
+) -> list[Json]:
+    """Returns a trace of markers for each family; those that are not `bright` are pale."""
     looks = cycle((colour, symbol) for symbol, colour in product(_SYMBOLS, _COLOURS))
     traces: list[Json] = []
     for family, (colour, symbol) in zip(
         dict.fromkeys(each.family for each in drawn), looks, strict=False
     ):
         places = [place for place, each in enumerate(drawn) if each.family == family]
+        opacities = [1.0 if place in bright else _PALE for place in places]
         traces.append(
             {
                 "type": "scatter",
@@ -111,22 +122,30 @@ def _families(drawn: list[Measured], x: list[float], y: list[float], cost: str) 
                 "name": escape(plain(family), quote=False),
                 "x": _rounded([x[place] for place in places]),
                 "y": _rounded([y[place] for place in places]),
-                "text": [_hover(drawn[place], cost) for place in places],
+                "text": [_hover(drawn[place]) for place in places],
                 "hoverinfo": "text",
-                "marker": {"color": colour, "symbol": symbol, "size": 9},
+                "marker": {"color": colour, "symbol": symbol, "size": 9, "opacity": opacities},
+                **_whiskers([drawn[place] for place in places]),
             }
         )
     return traces
 
 
-def _hover(each: Measured, cost: str) -> str:
-    shown = ["latency_ms", "images_per_s", "macs", "parameters"]
-    shown += [cost] if cost not in shown else []
+def _whiskers(drawn: Sequence[Measured]) -> dict[str, Json]:
+    if all(each.half is None for each in drawn):
+        return {}
+    halves = [each.half or 0.0 for each in drawn]
+    return {"error_y": {"type": "data", "array": _rounded(halves), "thickness": 1, "width": 3}}
+
+
+def _hover(each: Measured) -> str:
     lines = [f"<b>{_name(each)}</b>"]
     if each.top1 is not None:
-        lines.append(f"top-1 {percent(each.top1)}, published")
+        half = "" if each.half is None else f" ± {100 * each.half:.2f}"
+        lines.append(f"top-1 {percent(each.top1)}{half}, {escape(plain(each.origin), quote=False)}")
     lines += [
-        f"{QUANTITIES[name].title} {each.text(name)} {QUANTITIES[name].unit}" for name in shown
+        f"{QUANTITIES[name].title} {each.text(name)} {QUANTITIES[name].unit}"
+        for name in known([each], _HOVER)
     ]
     return "<br>".join(lines)
 

@@ -24,8 +24,8 @@ class RunPlan:
     """What is about to run; what was not measured is None.
 
     image_size: as text, "3 x 160 x 160"; step_seconds and memory_mb: measured on a few steps;
-    start: the weights that it starts from; fitted: what was changed to suit the images, a sentence
-    each.
+    evaluation_seconds: a part of the total; start: the weights that it starts from; fitted: what
+    was changed to suit the images, a sentence each.
     """
 
     recipe: str
@@ -45,6 +45,7 @@ class RunPlan:
     fitted: Sequence[str] = ()
     step_seconds: float | None = None
     total_seconds: float | None = None
+    evaluation_seconds: float | None = None
     memory_mb: float | None = None
     checkpoint_mb: float | None = None
 
@@ -96,7 +97,7 @@ def run_plan(plan: RunPlan) -> RenderableType:
             "optimizer": plan.optimizer,
             "device": f"{plan.device}, {plan.precision}, {plan.workers} data workers",
             "step time": None if seconds is None else f"{1000 * seconds:.4g} ms",
-            "total time": None if plan.total_seconds is None else say.duration(plan.total_seconds),
+            "total time": _total(plan),
             "peak memory": None if plan.memory_mb is None else say.memory(plan.memory_mb),
             "checkpoint": None if plan.checkpoint_mb is None else say.memory(plan.checkpoint_mb),
             "output": str(plan.output),
@@ -158,6 +159,14 @@ def names_table(
     for row in rows:
         table.add_row(*(_text(str(value)) for value in row))
     return table
+
+
+def _total(plan: RunPlan) -> str | None:
+    if plan.total_seconds is None:
+        return None
+    evaluations = plan.evaluation_seconds
+    of_it = f", {say.duration(evaluations)} of it for evaluations" if evaluations else ""
+    return say.duration(plan.total_seconds) + of_it
 
 
 def _figures(split: str, figures: Mapping[str, float], images: int) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Where the runs of a study go: this machine, Ray, Slurm."""
