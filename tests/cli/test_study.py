@@ -117,7 +117,7 @@ def test_wanted_steps_come_first_and_leave_one_out_adds_rows(recipes):
         (["ladder", "resnetrs"], "unknown ladder 'resnetrs'; did you mean 'resnet-rs'?"),
         (["ladder", "a.json"], "a.json is no ladder: unknown key 'kind'"),
         (["ladder", "resnet-rs", "--data=nowhere"], "nowhere does not exist; give a path"),
-        (["ladder", "resnet-rs", "--seeds=0"], "seeds=(); give different ones"),
+        (["ladder", "resnet-rs", "--seeds=0"], "a study has no seeds"),
         (["ladder", "resnet-rs", "--threads=0"], "threads=0; give at least 1, or nothing"),
         (["ladder", "resnet-rs", "--model=levit_128s"], "step '+ squeeze-and-excitation' does not"),
         (["ladder", "resnest", "--leave-one-out"], "without '+ split attention, pooled first', st"),

@@ -53,7 +53,9 @@ class Study:
     def __post_init__(self) -> None:
         if not self.cells:
             raise RecipeError("a study has nothing to run; give at least one recipe")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+        if not self.seeds:
+            raise RecipeError("a study has no seeds; give one or more, as --seeds 3")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise RecipeError(f"seeds={self.seeds}; give different ones of zero or more")
         if self.threads is not None and self.threads < 1:
             raise RecipeError(f"threads={self.threads}; give at least 1, or nothing")
