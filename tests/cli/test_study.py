@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import vertebra
 from tests.cli.test_bad_input import refused
+from tests.studies.made import OWN_LADDER
 
 from vertebra.cli.main import STUDIES
 from vertebra.recipes.codec import to_data
@@ -74,15 +75,7 @@ def test_flags_change_every_row_and_steps_go_on_from_there(elsewhere):
 
 
 def test_a_ladder_can_be_a_file(elsewhere):
-    ladder = {
-        "source": "ours",
-        "scale": "digits",
-        "recipe": "digits",
-        "from": {"method.loss.smoothing": 0.0},
-        "begins": {"name": "plain"},
-        "steps": [{"name": "+ smoothing", "changes": {"method.loss.smoothing": 0.1}}],
-    }
-    Path("own.json").write_text(json.dumps(ladder), encoding="utf-8")
+    Path("own.json").write_text(json.dumps(OWN_LADDER), encoding="utf-8")
     said = vertebra("study", "ladder", "own.json", "--full", "--dry-run", "--seeds=1")
     assert said.code == 0, said.err
     assert "Which steps of own.json help on digits?" in said.out

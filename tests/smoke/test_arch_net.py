@@ -1,31 +1,29 @@
 """A network turned into two-bit filters knows where a bright square stands as its teacher did."""
 
-from pathlib import Path
+import pytest
+from tests.recipes.drawn import in_memory
+from tests.smoke.square import plain
 
-from tests.recipes.drawn import in_memory, tiny
-
-from vertebra.engine.optimizers import SGD
 from vertebra.recipes.prepare import prepare
 from vertebra.recipes.run import run
 from vertebra.recipes.vary import vary
 from vertebra.recipes.ways.shelf import learn
 from vertebra.recipes.ways.wishes import Wishes
 
+pytestmark = pytest.mark.usefixtures("no_page")
 
-def test_it_learns_from_its_teacher_where_the_square_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("vertebra.recipes.run.write_report", lambda place: None)
+
+def test_it_learns_from_its_teacher_where_the_square_is(tmp_path):
     materials = in_memory(train=16, val=2, test=40)
     changes = {
         "model.form": "C",
         "model.blocks": [1, 1, 1, 1],
-        "optimizer": SGD(lr=0.05),
-        "data.batch_size": 24,
         "length": "40 steps",
         "selection.every": "40 steps",
     }
-    plain = tiny(Path("drawn"), changes)
-    teacher = run(plain, tmp_path / "run", prepared=prepare(plain, materials=(materials,)))
-    longer = vary(plain, {"length": "90 steps", "selection.every": "90 steps"})
+    recipe = plain(changes)
+    teacher = run(recipe, tmp_path / "run", prepared=prepare(recipe, materials=(materials,)))
+    longer = vary(recipe, {"length": "90 steps", "selection.every": "90 steps"})
     recipe = learn(longer, "arch-net", Wishes(teachers=(str(tmp_path / "run"),))).recipe
     recipe = vary(recipe, {f"phases.{place}.optimizer.lr": 3e-3 for place in range(4)})
     prepared = prepare(recipe, materials=(materials,) * len(recipe.phases))

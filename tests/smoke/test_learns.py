@@ -6,11 +6,11 @@ defaults do not suit thirty updates. Methods that need more than labels have fil
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from tests.recipes.drawn import CLASSES, in_memory, tiny
+from tests.recipes.drawn import CLASSES
+from tests.smoke.square import learnt, plain
 
 from vertebra.data.augment import Crop, PadCrop
 from vertebra.data.erase import Erase
@@ -21,9 +21,9 @@ from vertebra.engine.averaging import Averaging
 from vertebra.engine.optimizers import LARS, SGD, AdamW, OptimizerSpec
 from vertebra.engine.schedules import Cosine, ScheduleSpec
 from vertebra.methods.supervised import BinaryCrossEntropy, CrossEntropy, LossSpec
-from vertebra.recipes.prepare import prepare
 from vertebra.recipes.recipe import Recipe
-from vertebra.recipes.run import run
+
+pytestmark = pytest.mark.usefixtures("no_page")
 
 SETTINGS: dict[type, dict[str, Any]] = {
     SGD: {"lr": 0.05},
@@ -91,23 +91,14 @@ CASES = [
 @pytest.fixture(scope="module")
 def top1(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe], float]:
     """The share of images that a recipe gets right; members that are defaults share a run."""
-    materials = in_memory(train=16, val=2, test=20)
 
     @cache
     def learn(recipe: Recipe) -> float:
-        prepared = prepare(recipe, materials=(materials,))
-        return run(recipe, tmp_path_factory.mktemp("run"), prepared=prepared).figures["top1"]
+        return learnt(recipe, tmp_path_factory.mktemp("run")).figures["top1"]
 
     return learn
 
 
 @pytest.mark.parametrize("changes", CASES)
-def test_it_learns_where_the_square_is(top1, changes, monkeypatch):
-    monkeypatch.setattr("vertebra.recipes.run.write_report", lambda place: None)
-    plain = {
-        "optimizer": SGD(lr=0.05),
-        "data.batch_size": 24,
-        "length": "30 steps",
-        "selection.every": "30 steps",
-    }
-    assert top1(tiny(Path("drawn"), {**plain, **changes})) >= 0.7 > 2 * CHANCE
+def test_it_learns_where_the_square_is(top1, changes):
+    assert top1(plain(changes)) >= 0.7 > 2 * CHANCE

@@ -18,6 +18,16 @@ RECIPE = Recipe(
     phases=(Phase(data=Data(source="digits", batch_size=64), length=epochs(10)),),
 )
 
+OWN_LADDER: Mapping[str, Json] = {
+    "source": "ours",
+    "scale": "digits",
+    "recipe": "digits",
+    "from": {"method.loss.smoothing": 0.0},
+    "begins": {"name": "plain"},
+    "steps": [{"name": "+ smoothing", "changes": {"method.loss.smoothing": 0.1}}],
+}
+"""A ladder as a user may write one."""
+
 
 def record(top1: float | None = 0.5, **changes: Any) -> RunRecord:
     """Returns the record of a finished run; without `top1` it has no figure."""

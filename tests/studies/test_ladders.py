@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.studies.made import OWN_LADDER
 
 from vertebra.errors import NameLookupError, RecipeError
 from vertebra.models.convnext_ladder import LADDER
@@ -155,23 +156,13 @@ def test_a_small_ladder_is_one_for_a_laptop(name):
         assert phase.data.preprocess.image_size <= 96 and recipe.model.width == 0.25
 
 
-OWN = {
-    "source": "ours",
-    "scale": "digits",
-    "recipe": "digits",
-    "from": {"method.loss.smoothing": 0.0},
-    "begins": {"name": "plain"},
-    "steps": [{"name": "+ smoothing", "changes": {"method.loss.smoothing": 0.1}}],
-}
-
-
 @pytest.fixture
 def own(tmp_path):
     """Writes a ladder with changes at its top, and returns its path."""
 
     def write(**changes):
         path = tmp_path / "own.json"
-        path.write_text(json.dumps({**OWN, **changes}), encoding="utf-8")
+        path.write_text(json.dumps({**OWN_LADDER, **changes}), encoding="utf-8")
         return str(path)
 
     return write
