@@ -37,6 +37,14 @@ def no_page() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept between runs is kept in a folder of the tests, and so in their processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERTEBRA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """A connection, or a name look-up, that would leave this machine fails the test."""
     with pytest.MonkeyPatch.context() as patch:

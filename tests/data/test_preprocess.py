@@ -46,17 +46,18 @@ def test_packed_pictures_are_what_torchvision_makes_of_them():
     pictures = [noise(5, 4, seed=seed) for seed in range(3)]
     theirs = torch.stack([v2.functional.pil_to_tensor(picture) for picture in pictures])
     assert torch.equal(pack(pictures), theirs)
-    assert pack(pictures).is_contiguous()
+    assert pack(pictures).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_normalised_images_are_torchvisions(dtype: torch.dtype):
+def test_normalised_images_are_torchvisions(dtype: torch.dtype, layout: torch.memory_format):
     spec = Preprocess()
-    images = torch.randint(256, (2, 3, 8, 8), dtype=torch.uint8)
+    images = torch.randint(256, (2, 3, 8, 9), dtype=torch.uint8).contiguous(memory_format=layout)
     kept = images.clone()
     theirs = v2.functional.normalize(images / 255, list(spec.mean), list(spec.std))
     ours = spec.normalize(images, dtype=dtype)
-    assert ours.dtype == dtype
+    assert ours.dtype == dtype and ours.is_contiguous(memory_format=layout)
     torch.testing.assert_close(ours, theirs.to(dtype), atol=1e-5, rtol=1e-2)
     assert torch.equal(images, kept)
 

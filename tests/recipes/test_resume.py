@@ -197,7 +197,10 @@ def test_steps_of_an_interval_that_was_cut_are_not_lost(recipe, whole, tmp_path,
     assert story_of(folder) == story_of(tmp_path / "whole")
 
 
-def test_a_file_that_broke_before_the_interruption_stays_on_record(recipe, album, tmp_path):
+def test_a_file_that_broke_before_the_interruption_stays_on_record(
+    recipe, album, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("VERTEBRA_DECODED_MB", "0")
     fragile = shutil.copytree(album, tmp_path / "album")
     recipe = tiny(fragile)
     prepared = prepare(recipe)

@@ -39,7 +39,13 @@ def run(arguments: Arguments) -> int:
 
     source = open_source(arguments.data, download=arguments.download)
     with reading() as on_progress:
-        found = survey(source, channels=arguments.channels, full=True, on_progress=on_progress)
+        found = survey(
+            source,
+            channels=arguments.channels,
+            full=True,
+            keeps=False,
+            on_progress=on_progress,
+        )
     if arguments.json:
         pairs = [list(each) for each in found.twins]
         said = {"classes": source.classes, "splits": found.account(), "in_two_splits": pairs}

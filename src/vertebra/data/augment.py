@@ -7,24 +7,29 @@ from functools import lru_cache
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 
 from vertebra.contracts import Batch
 from vertebra.data.blur import Blur
 from vertebra.data.erase import Erase
 from vertebra.data.mixing import Mixing
-from vertebra.data.preprocess import Preprocess
+from vertebra.data.preprocess import RESAMPLING, Preprocess
 from vertebra.data.randaugment import RandAugment
 from vertebra.errors import RecipeError
+
+_CROPS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomResizedCrop:
     """A part of the picture, resized to the input: the usual crop for photographs.
 
-    scale: its share of the picture's area; ratio: its width by its height.
+    scale: its share of the picture's area, drawn evenly; ratio: its width by its height, drawn
+    evenly in the logarithm. A part that sticks out is drawn again; after ten, the largest centre
+    of an allowed ratio is taken.
 
-    Source: Going Deeper with Convolutions (2014), section 6.
+    Source: Going Deeper with Convolutions (2014), section 6; the ten are torchvision's, and so is
+    the order of the draws.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
@@ -38,7 +43,25 @@ class RandomResizedCrop:
 
     def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
         """Returns a random part of the picture, size S."""
-        return _random_resized_crop(self, preprocess.image_size, preprocess.interpolation)(image)
+        size = (preprocess.image_size, preprocess.image_size)
+        part = image.crop(self.box(*image.size))
+        return part.resize(size, RESAMPLING[preprocess.interpolation])
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Returns left, top, right and bottom of a random part of a picture of this size."""
+        (least, most), (low, high) = self.scale, map(math.log, self.ratio)
+        for _ in range(_CROPS):
+            share, place = torch.rand(2).tolist()
+            area = width * height * (least + share * (most - least))
+            ratio = math.exp(low + place * (high - low))
+            wide, tall = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < wide <= width and 0 < tall <= height:
+                top, left = _below(height - tall + 1), _below(width - wide + 1)
+                return left, top, left + wide, top + tall
+        ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
+        wide, tall = min(width, round(height * ratio)), min(height, round(width / ratio))
+        left, top = (width - wide) // 2, (height - tall) // 2
+        return left, top, left + wide, top + tall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +209,10 @@ class Augment:
         return self.mixing.sample(batch, classes) if self.mixing else batch
 
 
+def _below(end: int) -> int:
+    return int(torch.randint(end, ()).item())
+
+
 def _happens(probability: float) -> bool:
     """Returns a draw; what is certain takes none."""
     return probability == 1 or torch.rand(()).item() < probability
@@ -196,17 +223,6 @@ def _require_probability(name: str, value: float) -> None:
         raise RecipeError(f"{name}={value}; give a probability from 0 to 1")
 
 
-# Transforms are built once for a spec: building costs more than a small image's crop.
-
-
-@lru_cache(maxsize=8)
-def _random_resized_crop(
-    spec: RandomResizedCrop, size: int, interpolation: str
-) -> v2.RandomResizedCrop:
-    mode = InterpolationMode(interpolation)
-    return v2.RandomResizedCrop(size, spec.scale, spec.ratio, interpolation=mode)
-
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # building it costs more than a small image's colours
 def _color_jitter(spec: ColorJitter) -> v2.ColorJitter:
     return v2.ColorJitter(spec.brightness, spec.contrast, spec.saturation, spec.hue)

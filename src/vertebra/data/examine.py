@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertebra.data.decode import BrokenImage, decode, probe
+from vertebra.data.decoded import Album
 from vertebra.data.images import Split
 from vertebra.errors import DataError
 
@@ -63,16 +64,18 @@ def examine(
     *,
     channels: int,
     full: bool,
+    album: Album | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Examination:
     """Returns which files give a picture; `full` decodes each, otherwise only headers are read.
 
+    album:       pictures that need not be decoded again; it gets those that were.
     on_progress: is called with (done, total) now and then.
 
     Raises:
         DataError: not one file can be used.
     """
-    look = partial(_look_at, split, channels, full)
+    look = partial(_look_at, split, channels, full, album)
     chunks = [range(at, min(at + _CHUNK, len(split))) for at in range(0, len(split), _CHUNK)]
     looks: list[_Look] = []
     # the outer filter makes those that threads set and put back in `decode` harmless
@@ -111,22 +114,27 @@ def twins(splits: Mapping[str, Split], examinations: Mapping[str, Examination]) 
     return tuple(found)
 
 
-def _look_at(split: Split, channels: int, full: bool, indices: range) -> list[_Look]:
-    return [_look(split, channels, full, index) for index in indices]
+def _look_at(
+    split: Split, channels: int, full: bool, album: Album | None, indices: range
+) -> list[_Look]:
+    return [_look(split, channels, full, album, index) for index in indices]
 
 
-def _look(split: Split, channels: int, full: bool, index: int) -> _Look:
+def _look(split: Split, channels: int, full: bool, album: Album | None, index: int) -> _Look:
     name = split.name(index)
     try:
         if not full:
             _probe(split, index)
             return _Look(None, 0)
         data = split.content(index)
-        decode(data, name, channels)
+        digest = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+        if album is None or not album.holds(digest):
+            picture = decode(data, name, channels)
+            if album is not None:
+                album.add(digest, picture)
     except BrokenImage as error:
         return _Look(Refusal(name, error.reason), 0)
-    digest = hashlib.blake2b(data, digest_size=8).digest()
-    return _Look(None, int.from_bytes(digest, "big"))
+    return _Look(None, digest)
 
 
 def _probe(split: Split, index: int) -> None:

@@ -138,6 +138,7 @@ class TrainBatches:
     classes:     the K of mixed targets [N, K]; None: as many as the split has.
     views:       further versions of each image.
     targets:     [n, ...], the target of each sample where it is not its label.
+    layout:      of the images in memory.
     quarantined: files that could not be read so far, with reasons; each was replaced by the next of
     its pass.
     """
@@ -158,6 +159,7 @@ class TrainBatches:
     classes: int | None = None
     views: tuple[View, ...] = ()
     targets: Tensor | None = None
+    layout: torch.memory_format = torch.channels_last
     quarantined: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     def __post_init__(self) -> None:
@@ -196,7 +198,7 @@ class TrainBatches:
             batch = item.batch
             if self.targets is not None:
                 batch = replace(batch, targets=self.targets[batch.index])
-            batch = _ready(batch, self.preprocess, self.device)
+            batch = _ready(batch, self.preprocess, self.device, self.layout)
             yield self._finished(batch, number, classes)
 
     def _finished(self, batch: Batch, number: int, classes: int) -> Batch:
@@ -243,6 +245,7 @@ class EvaluationBatches:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
     world: int = 1
+    layout: torch.memory_format = torch.channels_last
 
     def __len__(self) -> int:
         return len(self._numbers())
@@ -256,7 +259,7 @@ class EvaluationBatches:
         """
         items = _EvaluationItems(self.split, self.preprocess, self.batch_size)
         for item in _load(items, self._numbers(), self.workers, self.device):
-            yield _ready(item.batch, self.preprocess, self.device)
+            yield _ready(item.batch, self.preprocess, self.device, self.layout)
 
     def _numbers(self) -> range:
         return range(self.rank, -(-len(self.split) // self.batch_size), self.world)
@@ -268,11 +271,16 @@ def _batch(split: Split, pictures: Sequence[Image.Image], samples: Sequence[int]
     return Batch(pack(pictures), torch.from_numpy(split.labels)[index], index)
 
 
-def _ready(batch: Batch, preprocess: Preprocess, device: torch.device) -> Batch:
+def _ready(
+    batch: Batch, preprocess: Preprocess, device: torch.device, layout: torch.memory_format
+) -> Batch:
     """Returns the batch on the device, normalised there: bytes cross over, not floats."""
     batch = batch.to(device)
-    views = tuple(map(preprocess.normalize, batch.views))
-    return replace(batch, images=preprocess.normalize(batch.images), views=views)
+    first, *others = (
+        preprocess.normalize(images).contiguous(memory_format=layout)
+        for images in (batch.images, *batch.views)
+    )
+    return replace(batch, images=first, views=tuple(others))
 
 
 def _load(

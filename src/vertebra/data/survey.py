@@ -4,7 +4,10 @@ two."""
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from vertebra.data.decode import BrokenImage
+from vertebra.data.decoded import Album
 from vertebra.data.examine import Examination, Refusal, Twin, examine, keep, twins
 from vertebra.data.images import Source, Split
 from vertebra.records import Json
@@ -47,10 +50,13 @@ def survey(
     *,
     channels: int,
     full: bool | None = None,
+    keeps: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Returns what is in `source`; `full` None decodes every file of up to `FULL`.
 
+    keeps:       decoded pictures, where they are few and small; those kept before are not decoded
+                 again. See `decoded`.
     on_progress: is called with (done, total) over all splits.
 
     Raises:
@@ -63,13 +69,28 @@ def survey(
         if on_progress is not None:
             on_progress(before + done, total)
 
+    decodes = total <= FULL if full is None else full
+    album = Album.of(source, channels) if decodes and keeps else None
     examinations: dict[str, Examination] = {}
     for name, split in source.splits.items():
-        decodes = total <= FULL if full is None else full
-        examinations[name] = examine(split, channels=channels, full=decodes, on_progress=report)
+        examinations[name] = examine(
+            split, channels=channels, full=decodes, album=album, on_progress=report
+        )
         before += len(split)
     usable = {name: keep(split, examinations[name]) for name, split in source.splits.items()}
+    if album is not None:
+        usable = _decoded(usable, examinations, album)
     return Survey(source.replace(usable), examinations, twins(source.splits, examinations))
+
+
+def _decoded(
+    usable: Mapping[str, Split], examinations: Mapping[str, Examination], album: Album
+) -> dict[str, Split]:
+    """Returns the splits with their pictures read from the album, which is written if need be."""
+    digests = {name: each.digests[each.kept] for name, each in examinations.items()
+               if each.digests is not None}  # fmt: skip
+    album.close(np.concatenate([*digests.values()]))
+    return {name: album.split(split, digests[name]) for name, split in usable.items()}
 
 
 def survey_loose(

@@ -57,6 +57,11 @@ class Execution:
             return nullcontext()
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """How images lie in memory."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
     def place(self, module: nn.Module, device: torch.device) -> nn.Module:
         """Returns the module on the device in the chosen layout (the same object)."""
         module.to(device)

@@ -78,4 +78,5 @@ def batches(deployed: Deployed, split: Split, *, batch_size: int) -> EvaluationB
         batch_size=batch_size,
         workers=deployed.execution.worker_count(in_memory=split.in_memory or len(split) <= 64),
         device=deployed.device,
+        layout=deployed.execution.layout,
     )

@@ -9,6 +9,7 @@ from vertebra.contracts import Classifier
 from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
 from vertebra.engine.execution import Execution
+from vertebra.engine.heap import keep_in_heap
 from vertebra.errors import CheckpointError
 from vertebra.recipes.codec import from_data
 from vertebra.recipes.materials import build_model
@@ -69,6 +70,8 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
         ) from error
     execution = replace(recipe.execution, device=device or recipe.execution.device)
     target = execution.resolve()
+    if target.type == "cpu":
+        keep_in_heap()
     execution.place(model, target)
     return Deployed(
         model=model.eval(),

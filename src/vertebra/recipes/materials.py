@@ -203,6 +203,7 @@ def training_batches(
         device=training.device,
         classes=max(1, len(materials.classes)),
         views=data.views,
+        layout=recipe.execution.layout,
     )
     if data.beside is None or materials.beside is None:
         return batches
@@ -231,6 +232,7 @@ def evaluation_batches(
         device=device,
         rank=world.rank,
         world=world.size,
+        layout=recipe.execution.layout,
     )
 
 

@@ -107,6 +107,7 @@ def probabilities(
         device=labeller.device,
         rank=alone.rank,
         world=alone.size,
+        layout=labeller.execution.layout,
     )
     answers = _Answers(len(split), len(labeller.classes))
     evaluate(

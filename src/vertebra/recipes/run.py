@@ -8,6 +8,7 @@ from vertebra.engine import checkpoint
 from vertebra.engine.clock import Clock
 from vertebra.engine.distributed import World, joined
 from vertebra.engine.environment import describe
+from vertebra.engine.heap import keep_in_heap
 from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import Training
 from vertebra.engine.memory import peak_memory_mb
@@ -98,6 +99,8 @@ class _Run:
             with joined(recipe.execution.resolve().type) as world:
                 recipe.check(processes=world.size)
                 device = recipe.execution.resolve(local_rank=world.local_rank)
+                if device.type == "cpu":
+                    keep_in_heap()
                 view = self.view if world.leads else None
                 session = Session(self.directory, device, world, view, interrupts, self.clock)
                 # before anything is written: the weights that it starts from may be missing

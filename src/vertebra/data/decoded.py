@@ -1,0 +1,233 @@
+"""Pictures kept decoded: a small one takes longer to decode than to learn from.
+
+The first survey of a source whose pictures are few and small writes them to a file in the cache
+folder, by the digest of each file's content; later ones, and training, map that file. A source that
+changes brings other digests, and a picture whose checksum is wrong is decoded again: what is
+learnt from is the same with the file, without it, and with a damaged one.
+
+The file: pixels of one picture after another; a table with a row for each (`_ROW`); 8 bytes that
+say where the table begins.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import IO, NamedTuple, Self
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image
+
+from vertebra.data.cache import cache_folder
+from vertebra.data.decode import MODES
+from vertebra.data.images import Source, Split
+from vertebra.data.readers import Reader
+from vertebra.errors import DeviceError
+
+LIMIT_MB = 1024
+"""Pixels of one source that are kept at most; $VERTEBRA_DECODED_MB says otherwise, 0 keeps none."""
+
+_MB = 2**20
+
+_FILES = 8
+"""Sources that are kept; the one that was longest unused goes first."""
+
+_ROW = np.dtype(
+    [("digest", "u8"), ("start", "i8"), ("width", "i4"), ("height", "i4"), ("crc", "u4")]
+)
+_FORM = "1"
+"""Part of the name of each file: another form, or another decoder, finds none of these."""
+
+_UNFINISHED = ".part"
+
+
+class Pictures(NamedTuple):
+    """What a file holds; nothing where there is none, or not a whole one.
+
+    whole: [n], rows whose checksum this process has compared.
+    """
+
+    table: NDArray[np.void]
+    pixels: NDArray[np.uint8]
+    channels: int
+    whole: NDArray[np.bool_]
+
+    @classmethod
+    def read(cls, path: Path, channels: int) -> Self:
+        """Returns the pictures of a file, mapped."""
+        try:
+            with path.open("rb") as file:
+                file.seek(-8, os.SEEK_END)
+                end = int.from_bytes(file.read(8), "little")
+                file.seek(end)
+                table = np.frombuffer(file.read()[:-8], dtype=_ROW)
+            if len(table):
+                pixels = np.memmap(path, np.uint8, "r", shape=(end,))
+                return cls(table, pixels, channels, np.zeros(len(table), np.bool_))
+        except (OSError, ValueError):
+            pass
+        return cls(np.empty(0, _ROW), np.empty(0, np.uint8), channels, np.empty(0, np.bool_))
+
+    def rows(self) -> dict[int, int]:
+        """Returns each digest's row."""
+        return {int(digest): row for row, digest in enumerate(self.table["digest"])}
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Returns the pictures of these rows, in their order."""
+        return self._replace(table=self.table[rows], whole=self.whole[rows])
+
+    def picture(self, row: int) -> Image.Image | None:
+        """Returns the picture of a row, unless its pixels are damaged; they are not copied."""
+        _, start, width, height, crc = self.table[row].item()
+        pixels = self.pixels[start : start + width * height * self.channels]
+        if not self.whole[row]:
+            if zlib.crc32(pixels.tobytes()) != crc:
+                return None
+            self.whole[row] = True
+        mode = MODES[self.channels]
+        return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded(Reader):
+    """Gives pictures that are kept; those that are damaged, or in other channels, from `source`.
+
+    rows: [n] int64, the row in `source` of each row here.
+    """
+
+    source: Reader
+    rows: NDArray[np.int64]
+    pictures: Pictures
+
+    def content(self, row: int, name: str, *, limit: int | None = None) -> bytes:
+        """Returns the image file, from where it came."""
+        return self.source.content(int(self.rows[row]), name, limit=limit)
+
+    def picture(self, row: int, name: str, channels: int) -> Image.Image:
+        """Returns the picture; there is nothing to decode."""
+        if channels == self.pictures.channels:
+            picture = self.pictures.picture(row)
+            if picture is not None:
+                return picture
+        return self.source.picture(int(self.rows[row]), name, channels)
+
+
+class Album:
+    """The pictures of a source while it is surveyed: those there are, and new ones.
+
+    Files are known by their digests, so splits may change and a file may stand in two of them.
+    """
+
+    @classmethod
+    def of(cls, source: Source, channels: int) -> Self | None:
+        """Returns the album of a source; None where none is wanted, or its pictures are in memory.
+
+        Raises:
+            DeviceError: the environment gives a limit that is no number.
+        """
+        limit = _limit()
+        if limit == 0 or all(split.in_memory for split in source.splits.values()):
+            return None
+        place = str(Path(source.where).resolve())
+        key = "\0".join((_FORM, PIL.__version__, MODES[channels], place))
+        name = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        return cls(cache_folder() / "decoded" / name, channels, limit)
+
+    def __init__(self, path: Path, channels: int, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        self._lock = Lock()  # a survey has several threads
+        self._kept = Pictures.read(path, channels)
+        self._rows = self._kept.rows()
+        self._new: dict[int, tuple[int, int, int, int, int]] = {}
+        self._end = 0
+        self._file: IO[bytes] | None = None
+        self._is_open = True
+
+    def holds(self, digest: int) -> bool:
+        """Says whether the picture of a file with this content is there already."""
+        return digest in self._rows
+
+    def add(self, digest: int, picture: Image.Image) -> None:
+        """Keeps a picture; more than the limit, or a full disk, end the album."""
+        pixels = picture.tobytes()
+        with self._lock:
+            if not self._is_open or digest in self._new:
+                return
+            try:
+                self._file = self._file or self._begin()
+                self._file.write(pixels)
+            except OSError:
+                self._give_up()
+                return
+            self._new[digest] = digest, self._end, *picture.size, zlib.crc32(pixels)
+            self._end += len(pixels)
+            if self._end > self._limit:
+                self._give_up()
+
+    def close(self, used: NDArray[np.uint64]) -> None:
+        """Writes what is new beside what is `used` of the old, if there is anything new."""
+        for digest in {int(each) for each in used} if self._new else ():
+            row = self._rows.get(digest)
+            picture = None if row is None else self._kept.picture(row)
+            if picture is not None:
+                self.add(digest, picture)
+        if self._file is not None:
+            self._finish(self._file)
+        elif self._path.is_file():
+            os.utime(self._path)  # it has been used
+
+    def split(self, split: Split, digests: NDArray[np.uint64]) -> Split:
+        """Returns the split with its pictures read from here; as it is where one is missing."""
+        rows = [self._rows.get(int(digest)) for digest in digests]
+        if not rows or None in rows or split.in_memory:
+            return split
+        reader = Decoded(split.reader, split.rows, self._kept.take(np.array(rows, np.int64)))
+        return replace(split, rows=np.arange(len(split)), reader=reader)
+
+    def _begin(self) -> IO[bytes]:
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(folder).free < 2 * self._limit:
+            raise OSError(f"{folder} has too little room")
+        return tempfile.NamedTemporaryFile(dir=folder, suffix=_UNFINISHED, delete=False)
+
+    def _finish(self, file: IO[bytes]) -> None:
+        table = np.array([*self._new.values()], dtype=_ROW)
+        try:
+            with file:
+                file.write(table.tobytes() + self._end.to_bytes(8, "little"))
+            Path(file.name).replace(self._path)
+            _drop_oldest(self._path.parent)
+        except OSError:
+            self._give_up()
+            return
+        self._kept = Pictures.read(self._path, self._kept.channels)
+        self._rows = self._kept.rows()
+
+    def _give_up(self) -> None:
+        """Leaves no file behind: pictures are decoded as they are asked for."""
+        self._is_open, self._new = False, {}
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+            self._file = None
+
+
+def _limit() -> int:
+    said = os.environ.get("VERTEBRA_DECODED_MB", str(LIMIT_MB))
+    if not said.isdecimal():
+        raise DeviceError(f"VERTEBRA_DECODED_MB={said!r}; give a whole number, 0 to keep nothing")
+    return int(said) * _MB
+
+
+def _drop_oldest(folder: Path) -> None:
+    whole = [path for path in folder.iterdir() if path.suffix != _UNFINISHED]
+    for path in sorted(whole, key=lambda path: path.stat().st_mtime)[:-_FILES]:
+        path.unlink(missing_ok=True)  # whoever has mapped it keeps it

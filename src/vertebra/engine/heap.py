@@ -1,0 +1,33 @@
+"""Where large tensors lie in a CPU's memory: in the heap, so that what was touched is used again.
+
+glibc gives each large block pages of its own and hands them back when it is freed. A network frees
+and asks for the same activations in every pass, so that each pass pays again for the kernel's
+zeroed pages. In the heap they stay, and the next pass finds them.
+"""
+
+import ctypes
+import os
+import platform
+import sys
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""Numbers of glibc's options, from malloc.h."""
+
+_OWN_SETTINGS = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
+"""Environment variables by which a user has chosen an allocator or its behaviour."""
+
+
+def keep_in_heap() -> bool:
+    """Has this process keep freed memory for its next large tensors; returns whether it does.
+
+    It holds from now on for the whole process and those that are forked from it. Nothing is done,
+    and False returned, without glibc, or where the environment has chosen (`GLIBC_TUNABLES`,
+    `LD_PRELOAD`, `MALLOC_MMAP_MAX_`, `MALLOC_MMAP_THRESHOLD_`).
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    if any(os.environ.get(name) for name in _OWN_SETTINGS):
+        return False
+    options = ctypes.CDLL(None)
+    # -1 is the largest size there is: the heap's end is never given back
+    return bool(options.mallopt(_MMAP_MAX, 0) and options.mallopt(_TRIM_THRESHOLD, -1))

@@ -1,0 +1,63 @@
+"""Large tensors in the heap: seen in the page faults of another process, and left to the user."""
+
+import subprocess
+import sys
+
+import pytest
+
+from vertebra.engine import heap
+
+PROGRAM = """
+import resource, sys, torch
+from vertebra.engine.heap import keep_in_heap
+torch.set_num_threads(1)
+if sys.argv[1] == "kept":
+    assert keep_in_heap()
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def touch():
+    torch.ones(12_000_000)  # 48 MB: glibc by itself never keeps blocks above 32
+
+for _ in range(20):  # places settle
+    touch()
+before = faults()
+for _ in range(20):
+    touch()
+print(faults() - before)
+"""
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
+
+
+@linux
+def test_memory_that_was_freed_is_used_again():
+    kept, plain = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM, how],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={},
+            ).stdout
+        )
+        for how in ("kept", "plain")
+    )
+    assert kept < 1000 < 100_000 < plain
+
+
+@linux
+@pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_"])
+def test_what_the_user_has_chosen_stays(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, "anything")
+    assert not heap.keep_in_heap()
+
+
+def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(heap.sys, "platform", "darwin")
+    assert not heap.keep_in_heap()
+    monkeypatch.setattr(heap.sys, "platform", "linux")
+    monkeypatch.setattr(heap.platform, "libc_ver", lambda: ("musl", "1.2"))
+    assert not heap.keep_in_heap()
