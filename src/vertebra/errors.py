@@ -41,6 +41,10 @@ class DeviceError(VertebraError):
     """A device, a precision, a port or free disk space that was asked for is not there."""
 
 
+class MismatchError(VertebraError):
+    """Two forms of a network should give the same answers, and do not."""
+
+
 class MissingExtra(VertebraError):
     """An optional dependency is needed; the message says which extra brings it."""
 

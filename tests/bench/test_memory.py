@@ -99,3 +99,11 @@ def test_more_than_the_machine_has_stops_before_the_machine_does():
 def test_a_machine_has_memory_for_its_cpu_alone():
     assert (usable_mb(CPU) or 0) > 100
     assert usable_mb(torch.device("cuda")) is None
+
+
+def test_packed_weights_count_though_their_storage_cannot_be_seen():
+    with LiveBytes() as meter:
+        packed = torch.ones(1000, 4, 3, 3).to_mkldnn()
+        assert 144_000 <= meter.live < 2 * 144_000 + 1000
+        del packed
+    assert meter.live < 144_000

@@ -93,3 +93,18 @@ def test_the_compiled_form_gives_the_same():
     images = draw_images(subject(), 2, QUICK)
     with torch.inference_mode():
         torch.testing.assert_close(compiled(model)(images), model(images))
+
+
+def test_the_fast_form_is_made_for_the_images_that_are_timed():
+    asked = []
+
+    def fast(model, images, settings):
+        asked.append((tuple(images.shape), settings.precision))
+        return nn.Identity()
+
+    ours = replace(subject(), optimize=fast)
+    settings = replace(QUICK, optimized=True)
+    assert isinstance(inference_form(ours, settings, batch_size=6), nn.Identity)
+    assert asked == [((6, 3, 8, 8), "fp32")]
+    assert not isinstance(inference_form(ours, QUICK), nn.Identity)
+    assert not isinstance(inference_form(subject(), settings), nn.Identity)

@@ -26,7 +26,7 @@ NO_PAPER = {
     "shelf",
     "shell",
     "specs",
-    "timm_folding",
+    "folding",
     "timm_levels",
     "timm_library",
     "timm_survey",

@@ -16,6 +16,8 @@ from vertebra.data.loader import EvaluationBatches
 from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
 from vertebra.errors import CheckpointError, DataError, DeviceError, NonFiniteError
+from vertebra.export.optimize import optimize as optimized
+from vertebra.recipes import apply
 from vertebra.recipes.apply import evaluate_split, predict
 from vertebra.recipes.deploy import load_run
 from vertebra.recipes.judge import MISTAKES, PICTURE_PX, picture
@@ -188,3 +190,30 @@ def test_another_device_can_be_asked_for(folder, monkeypatch):
     assert load_run(folder, device="cpu").device.type == "cpu"
     with pytest.raises(DeviceError, match="'cuda:3' is not there"):
         load_run(folder, device="cuda:3")
+
+
+def test_the_fast_form_gives_the_same_figures_and_answers(deployed, report, monkeypatch):
+    made = []
+
+    def watched(model, images, **options):
+        made.append(optimized(model, images, **options))
+        return made[-1]
+
+    monkeypatch.setattr(apply, "optimized", watched)
+    plain = evaluate_split(deployed, report, name="test")
+    assert evaluate_split(deployed, report, name="test", optimize=True).figures == plain.figures
+    assert not made  # so few images do not make up for it
+    monkeypatch.setattr(apply, "WORTH_OPTIMIZING", len(report))
+    fast = evaluate_split(deployed, report, name="test", optimize=True)
+    assert fast.figures == pytest.approx(plain.figures, rel=1e-5)
+    assert fast.confusion == plain.confusion
+    answers = predict(deployed, report, optimize=True)
+    for ours, theirs in zip(answers, predict(deployed, report), strict=True):
+        assert ours.classes == theirs.classes
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-5)
+    assert len(made) == 2 and all(each.packed for each in made)
+
+
+def test_a_run_in_bf16_keeps_its_network(deployed):
+    half = replace(deployed, execution=replace(deployed.execution, precision="bf16"))
+    assert apply.fast_form(half, batch_size=8) is deployed.model

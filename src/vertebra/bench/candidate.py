@@ -109,12 +109,14 @@ class Candidate:
         )
 
     def _weigh_inference(self) -> None:
-        def prepare() -> Work:
-            images = draw_images(self._subject, self._settings.call_size, self._settings)
-            model = inference_form(self._subject, self._settings)
-            return inference(model, images, self._settings)
+        settings = self._settings
 
-        peak = peak_memory_mb(prepare, self._settings.torch_device)
+        def prepare() -> Work:
+            images = draw_images(self._subject, settings.call_size, settings)
+            model = inference_form(self._subject, settings, batch_size=settings.call_size)
+            return inference(model, images, settings)
+
+        peak = peak_memory_mb(prepare, settings.torch_device)
         self.record = replace(self.record, inference_memory_mb=peak)
 
     def _weigh_training(self) -> None:
@@ -129,11 +131,15 @@ class Candidate:
 
     def _prepare(self) -> None:
         settings = self._settings
-        model = inference_form(self._subject, settings)
-        call = compiled(model) if settings.compile else model
+        model = inference_form(self._subject, settings, batch_size=settings.call_size)
+        call = compiled(model) if settings.compile and not settings.optimized else model
 
         def work_of(batch_size: int) -> Work:
-            return inference(call, draw_images(self._subject, batch_size, settings), settings)
+            images = draw_images(self._subject, batch_size, settings)
+            if settings.optimized and batch_size != settings.call_size:  # it is made for a size
+                own = inference_form(self._subject, settings, batch_size=batch_size)
+                return inference(own, images, settings)
+            return inference(call, images, settings)
 
         latency = work_of(settings.call_size)
         latency()

@@ -60,16 +60,19 @@ class LiveBytes(TorchDispatchMode):
         given = func(*args, **(kwargs or {}))
         for each in tree_leaves(given):
             if isinstance(each, torch.Tensor):
-                self._add(each.untyped_storage())
+                if each.is_mkldnn:  # packed weights have no storage that can be seen, nor views
+                    self._add(each, each.numel() * each.element_size())
+                else:
+                    self._add(each.untyped_storage(), each.untyped_storage().nbytes())
         return given
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
+    def _add(self, storage: torch.UntypedStorage | torch.Tensor, size: int) -> None:
         # a view shares its storage, which counts once; no two storages alive have one id
         if id(storage) in self._known:
             return
         self._known.add(id(storage))
-        finalize(storage, self._drop, id(storage), storage.nbytes()).atexit = False
-        self.live += storage.nbytes()
+        finalize(storage, self._drop, id(storage), size).atexit = False
+        self.live += size
         self.peak = max(self.peak, self.live)
         if self._limit_mb is not None and self.live > self._limit_mb * 2**20:
             raise torch.OutOfMemoryError(f"more than {self._limit_mb:.0f} MiB of tensors are alive")

@@ -21,6 +21,7 @@ class BenchSettings:
     device:     as torch names it, "cpu" or "cuda:0".
     threads:    of the CPU; None takes as many as torch does by itself.
     fused:      inference in the form that `contracts.fused` gives.
+    optimized:  inference in the fast form that the subject gives.
     budget_s:   seconds for the timed calls of each model, warm-up and search not counted.
     """
 
@@ -31,6 +32,7 @@ class BenchSettings:
     compile: bool = False
     channels_last: bool = False
     fused: bool = False
+    optimized: bool = False
     budget_s: float = 5.0
 
     def __post_init__(self) -> None:

@@ -21,13 +21,15 @@ Work: TypeAlias = Callable[[], object]
 class Subject:
     """A model to measure.
 
-    build: returns it in fp32 on the CPU, images [N, in_channels, S, S] -> logits.
+    build:    returns it in fp32 on the CPU, images [N, in_channels, S, S] -> logits.
+    optimize: returns its fast form for such images, given the settings; None where it has none.
     """
 
     name: str
     image_size: int
     build: Callable[[], nn.Module]
     in_channels: int = 3
+    optimize: "Callable[[nn.Module, Tensor, BenchSettings], nn.Module] | None" = None
 
 
 def draw_images(subject: Subject, batch_size: int, settings: BenchSettings) -> Tensor:
@@ -37,9 +39,15 @@ def draw_images(subject: Subject, batch_size: int, settings: BenchSettings) -> T
     return images.contiguous(memory_format=settings.layout)
 
 
-def inference_form(subject: Subject, settings: BenchSettings) -> nn.Module:
-    """Returns the model on the device as it would be put to use; not compiled."""
+def inference_form(subject: Subject, settings: BenchSettings, *, batch_size: int = 1) -> nn.Module:
+    """Returns the model on the device as it would be put to use, for so many images at a time.
+
+    It is not compiled, but for the fast form.
+    """
     model = subject.build().eval()
+    if settings.optimized and subject.optimize is not None:
+        model.to(settings.torch_device)
+        return subject.optimize(model, draw_images(subject, batch_size, settings), settings)
     if settings.fused:
         model = fused(model)  # in fp32, so that the folded weights are rounded once
     return _placed(model.requires_grad_(False), settings).to(settings.dtype)

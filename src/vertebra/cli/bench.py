@@ -51,6 +51,9 @@ class Arguments:
     """Lay images out with the channels last."""
     fused: Annotated[bool, shown()] = False
     """Fold norms into convolutions for inference."""
+    optimized: Annotated[bool, shown()] = False
+    """Inference in the fast form that predict and evaluate use: folded, packed, channels last, and
+    checked to give the same answers; with --compile compiled with frozen weights."""
     budget: Annotated[float, shown("SECONDS")] = 5.0
     """Timed calls of each model, for latency and again for throughput."""
     csv: Annotated[Path | None, shown("FILE")] = None
@@ -73,10 +76,13 @@ def run(arguments: Arguments) -> int:
     from vertebra.bench.measure import measure
     from vertebra.cli.reading import reading
     from vertebra.cli.subjects import subject
+    from vertebra.engine.heap import keep_in_heap
     from vertebra.report.bench_table import bench_tables
     from vertebra.report.terminal import open_console
 
     settings = _settings(arguments)
+    if settings.optimized and settings.torch_device.type == "cpu":
+        keep_in_heap()
     subjects = [subject(each) for each in models]
     with reading("measuring") as on_progress:
         records = measure(subjects, settings, machine=_machine(settings), on_progress=on_progress)
@@ -114,6 +120,7 @@ def _settings(arguments: Arguments) -> "BenchSettings":
         compile=arguments.compile,
         channels_last=arguments.channels_last,
         fused=arguments.fused,
+        optimized=arguments.optimized,
         budget_s=arguments.budget,
     )
 
@@ -146,7 +153,12 @@ def _facts(record: "BenchRecord") -> dict[str, str]:
     from vertebra.report.quantities import moment, number_of
 
     settings = record.settings
-    forms = {"fused": settings.fused, "compiled": settings.compile}
+    by_pixel = settings.channels_last or settings.optimized
+    forms = {
+        "fused": settings.fused,
+        "optimized": settings.optimized,
+        "compiled": settings.compile,
+    }
     return {
         "latency and memory of": number_of(settings.call_size, "image"),
         "training memory of": f"a step of {settings.step_size} images",
@@ -154,7 +166,7 @@ def _facts(record: "BenchRecord") -> dict[str, str]:
         "device": str(record.machine["device"]),
         "precision": settings.precision,
         "threads": str(settings.threads),
-        "layout": "channels last" if settings.channels_last else "channels first",
+        "layout": "channels last" if by_pixel else "channels first",
         "form": ", ".join(name for name, holds in forms.items() if holds) or "as trained",
         "measured": moment(record.measured),
         "torch": str(record.machine["torch"]),

@@ -34,6 +34,9 @@ class Arguments:
     """Which split; default is the reported one, of other data test, else val, else train."""
     device: Annotated[str | None, shown("NAME")] = None
     """One of auto, cpu, cuda, cuda:1, mps; default is the run's own."""
+    no_optimize: Annotated[bool, shown()] = False
+    """Compute with the network as it was trained, not with its fast form, which is used from 64
+    images on and first checked to give the same answers."""
     skip_unreadable: Annotated[bool, shown()] = False
     """Leave out files that cannot be read, and say how many."""
     out: Annotated[Path | None, shown("FILE")] = None
@@ -68,7 +71,9 @@ def run(arguments: Arguments) -> int:
             done += count
             listen(done, len(split))
 
-        found = evaluate_split(deployed, split, name=name, on_batch=on_batch)
+        found = evaluate_split(
+            deployed, split, name=name, optimize=not arguments.no_optimize, on_batch=on_batch
+        )
     if arguments.json:
         print(json.dumps({"split": name, "n": found.n, **found.figures}, indent=2))
     else:

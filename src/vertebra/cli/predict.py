@@ -37,6 +37,9 @@ class Arguments:
     """Write here instead of printing."""
     device: Annotated[str | None, shown("NAME")] = None
     """One of auto, cpu, cuda, cuda:1, mps; default is the run's own."""
+    no_optimize: Annotated[bool, shown()] = False
+    """Compute with the network as it was trained, not with its fast form, which is used from 64
+    images on and first checked to give the same answers."""
 
 
 def run(arguments: Arguments) -> int:
@@ -74,7 +77,10 @@ def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
     for each in refused:
         rows[each.name] = {"error": each.reason}
     with reading("predicting") as listen:
-        for done, answer in enumerate(predict(deployed, usable, top=arguments.top), start=1):
+        for done, answer in enumerate(
+            predict(deployed, usable, top=arguments.top, optimize=not arguments.no_optimize),
+            start=1,
+        ):
             ranked = zip(answer.classes, answer.probabilities, strict=True)
             rows[answer.name] = {
                 "classes": [

@@ -9,6 +9,9 @@ from vertebra.models.shelf import NAMESPACE, SHELF, find_entry
 from vertebra.records import RunDirectory
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from vertebra.bench.settings import BenchSettings
     from vertebra.bench.work import Subject
 
 CLASSES = 1000
@@ -70,6 +73,7 @@ def subject(each: Wanted) -> "Subject":
         name=each.name,
         image_size=each.image_size or find_entry(each.name).image_size,
         build=lambda: create_model(each.name, num_classes=CLASSES),
+        optimize=_fast,
     )
 
 
@@ -88,4 +92,11 @@ def _run(each: Wanted) -> "Subject":
         image_size=each.image_size or preprocess.image_size,
         in_channels=preprocess.channels,
         build=lambda: load_run(each.name, device="cpu").model,
+        optimize=_fast,
     )
+
+
+def _fast(model: "nn.Module", images: "Tensor", settings: "BenchSettings") -> "nn.Module":
+    from vertebra.export.optimize import optimize
+
+    return optimize(model, images, precision=settings.precision, compile=settings.compile)

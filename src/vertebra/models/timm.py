@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from vertebra.contracts import Backbone, Encoding, Foldable
 from vertebra.errors import RecipeError
+from vertebra.models.folding import fold_norms
 from vertebra.models.ranges import require_count, require_rate
-from vertebra.models.timm_folding import fold_norms
 from vertebra.models.timm_levels import levels_of
 from vertebra.models.timm_library import (
     PREFIX,

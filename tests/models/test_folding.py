@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vertebra.models.timm_folding import fold_norms
+from vertebra.models.folding import fold_norms
 
 
 class Watched(nn.Module):

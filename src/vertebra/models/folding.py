@@ -5,6 +5,7 @@ parts is no proof. So it is watched while it runs: a norm folds if it runs once,
 that a convolution gave which runs once, and nothing else reads that tensor.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -49,21 +50,29 @@ def _pairs(net: nn.Module, images: Tensor) -> dict[nn.BatchNorm2d, nn.Conv2d]:
     return watch.pairs()
 
 
+def _kinds() -> tuple[tuple[type[nn.Module], ...], tuple[type[nn.Module], ...]]:
+    """Returns the classes of convolutions and of norms that fold; a subclass may do more."""
+    if "timm" not in sys.modules:  # then no module can be one of its classes
+        return (nn.Conv2d,), (nn.BatchNorm2d,)
+    layers = library().layers
+    return (nn.Conv2d, layers.Conv2dSame), (nn.BatchNorm2d, layers.BatchNormAct2d)
+
+
 class _Watch(TorchDispatchMode):
     """Counts how often a convolution or a norm runs, and who reads what a convolution gives."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         super().__init__()
-        layers = library().layers
+        convs, norms = _kinds()
         self._runs: Counter[nn.Module] = Counter()
         self._readers: Counter[int] = Counter()
         self._given: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensor is kept, so is its id
         self._read: dict[nn.BatchNorm2d, int] = {}
         self._hooks: list[Any] = []
         for module in modules:
-            if type(module) in (nn.Conv2d, layers.Conv2dSame):
+            if type(module) in convs:
                 self._hooks.append(module.register_forward_hook(self._after_conv))
-            elif type(module) in (nn.BatchNorm2d, layers.BatchNormAct2d):
+            elif type(module) in norms:
                 self._hooks.append(module.register_forward_pre_hook(self._before_norm))
 
     def leave(self) -> None:
