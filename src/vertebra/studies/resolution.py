@@ -26,8 +26,6 @@ from vertebra.studies.rules_plot import Curve, rules_plot
 from vertebra.studies.statistics import Interval, interval
 from vertebra.studies.study import Cell
 
-PERCENT = 100
-
 COSTS: Mapping[str, str] = {"macs": "MACs", "latency_ms": "latency"}
 """Where a cell's place has a cost, and what that is called."""
 
