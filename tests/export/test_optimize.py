@@ -12,6 +12,7 @@ from vertebra.export.packed import PackedConv, pack
 from vertebra.tasks.classify import create_model
 
 CPU = torch.device("cpu")
+SLOWER = ("seresnet50", "ghostnet_100", "convnext_tiny", "timm/efficientnet_b0")
 
 
 def enlivened(model: nn.Module) -> nn.Module:
@@ -32,7 +33,12 @@ def draw(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize(
     "name",
-    ["resnet18", "seresnet50", "resnest14", "ghostnet_100", "convnext_tiny", "levit_128s"],
+    [
+        "resnet18",
+        "resnest14",
+        "levit_128s",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in SLOWER),
+    ],
 )
 def test_answers_are_the_networks_at_other_sizes_and_counts_too(name: str):
     model = enlivened(create_model(name, num_classes=7))
