@@ -128,7 +128,7 @@ def ours(name: str, batch_size: int) -> Callable[[], object]:
     from vertebra.export.optimize import optimize
     from vertebra.tasks.classify import create_model
 
-    keep_in_heap()
+    keep_in_heap(torch.device("cpu"))
     torch.manual_seed(0)
     size = timm.models.get_pretrained_cfg(MODELS[name]).input_size[-1]
     images = torch.randn(batch_size, 3, size, size)

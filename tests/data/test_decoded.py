@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.album import encoded, noise, plant
 
-from vertebra.data.decoded import Decoded
+from vertebra.data.decoded import Album, Decoded
 from vertebra.data.folder import open_folder
 from vertebra.data.images import Split
 from vertebra.data.survey import survey
@@ -106,6 +107,38 @@ def test_no_file_is_left_where_none_is_wanted(
     assert not isinstance(split.reader, Decoded)
     assert pixels(split) == pixels(surveyed(folder, keeps=False))
     assert not cache.is_dir() or not [*cache.iterdir()]
+
+
+def surveyed_within(kilobytes: int, folder: Path, patch: pytest.MonkeyPatch) -> tuple[Split, int]:
+    """Returns the split, and how many pictures were written for it."""
+    written: list[int] = []
+    add = Album.add
+
+    def counted(album: Album, digest: int, picture: Image.Image) -> None:
+        written.append(digest)
+        add(album, digest, picture)
+
+    patch.setattr(Album, "add", counted)
+    patch.setattr("vertebra.data.decoded._MB", 1000)
+    patch.setenv("VERTEBRA_DECODED_MB", str(kilobytes))
+    return surveyed(folder), len(written)
+
+
+def test_pictures_that_are_too_large_are_foreseen(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    kilobytes = sum((9 + place) * 20 * 3 for place in range(12)) / 1000
+    for limit, written in ((int(kilobytes), 0), (int(kilobytes) + 1, 12)):
+        with monkeypatch.context() as patch:
+            split, found = surveyed_within(limit, folder, patch)
+            assert found == written and isinstance(split.reader, Decoded) == bool(written)
+
+
+def test_pictures_that_prove_too_large_end_the_album(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vertebra.data.decoded._PROBED", 1)  # the first is the smallest
+    split, written = surveyed_within(8, folder, monkeypatch)
+    assert written == 12 and not isinstance(split.reader, Decoded)
+    assert not [*cache.iterdir()]
 
 
 def test_a_limit_that_is_no_number_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):

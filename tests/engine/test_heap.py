@@ -4,15 +4,18 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from vertebra.engine import heap
+
+CPU = torch.device("cpu")
 
 PROGRAM = """
 import resource, sys, torch
 from vertebra.engine.heap import keep_in_heap
 torch.set_num_threads(1)
 if sys.argv[1] == "kept":
-    assert keep_in_heap()
+    assert keep_in_heap(torch.device("cpu"))
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -52,12 +55,16 @@ def test_memory_that_was_freed_is_used_again():
 @pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_"])
 def test_what_the_user_has_chosen_stays(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(name, "anything")
-    assert not heap.keep_in_heap()
+    assert not heap.keep_in_heap(CPU)
+
+
+def test_other_devices_are_left_alone():
+    assert not heap.keep_in_heap(torch.device("meta"))
 
 
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(heap.sys, "platform", "darwin")
-    assert not heap.keep_in_heap()
+    assert not heap.keep_in_heap(CPU)
     monkeypatch.setattr(heap.sys, "platform", "linux")
     monkeypatch.setattr(heap.platform, "libc_ver", lambda: ("musl", "1.2"))
-    assert not heap.keep_in_heap()
+    assert not heap.keep_in_heap(CPU)

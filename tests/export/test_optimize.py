@@ -142,6 +142,41 @@ def test_answers_that_are_no_numbers_are_refused():
         optimize(net, torch.full((1, 3, 4, 4), float("nan")))
 
 
+class Answers(nn.Module):
+    """Gives these tensors, whatever it is asked."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        super().__init__()
+        self.tensors = tensors
+
+    def forward(self, images: Tensor) -> tuple[Tensor | None, ...]:
+        del images
+        return (None, *self.tensors)
+
+
+def test_each_tensor_is_held_against_its_own_largest():
+    wanted = Answers(torch.tensor([1000.0, 4.0]), torch.tensor([0.25, -0.5]))
+    given = Answers(torch.tensor([1000.0, 4.1]), torch.tensor([0.20, -0.5]))
+    found = compare(wanted, given, draw(1, 3, 4, 4))
+    assert found.largest == 0.5 and found.share == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_no_number_is_the_largest_difference(place: int):
+    given = [torch.ones(3), torch.ones(3), torch.ones(3)]
+    given[place][1] = float("nan")
+    found = compare(Answers(*3 * [torch.ones(3)]), Answers(*given), draw(1, 3, 4, 4))
+    assert found.share != found.share
+
+
+def test_comparing_leaves_every_mode_as_it_is():
+    net = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Dropout())
+    net[1].eval()
+    before = [part.training for part in net.modules()]
+    assert optimize(net, draw(1, 3, 4, 4)).difference < 1e-5
+    assert [part.training for part in net.modules()] == before
+
+
 def test_bf16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
     assert not has_bf16(CPU)

@@ -81,8 +81,8 @@ def run(arguments: Arguments) -> int:
     from vertebra.report.terminal import open_console
 
     settings = _settings(arguments)
-    if settings.optimized and settings.torch_device.type == "cpu":
-        keep_in_heap()
+    if settings.optimized:
+        keep_in_heap(settings.torch_device)
     subjects = [subject(each) for each in models]
     with reading("measuring") as on_progress:
         records = measure(subjects, settings, machine=_machine(settings), on_progress=on_progress)

@@ -35,7 +35,7 @@ class Arguments:
     device: Annotated[str | None, shown("NAME")] = None
     """One of auto, cpu, cuda, cuda:1, mps; default is the run's own."""
     no_optimize: Annotated[bool, shown()] = False
-    """Compute with the network as it was trained, not with its fast form, which is used from 64
+    """Compute with the network as it was trained, not with its fast form, which is used from 256
     images on and first checked to give the same answers."""
     skip_unreadable: Annotated[bool, shown()] = False
     """Leave out files that cannot be read, and say how many."""

@@ -75,15 +75,15 @@ def decode(data: bytes, name: str, channels: int) -> Image.Image:
             raise BrokenImage(name, _sentence(error)) from error
 
 
-def probe(data: bytes, name: str) -> None:
-    """Reads the header only; `data` may be the first part of a file.
+def probe(data: bytes, name: str) -> tuple[int, int]:
+    """Returns (width, height) by the header alone; `data` may be the first part of a file.
 
     Raises:
         BrokenImage: the bytes are no image, or claim more than `MAX_PIXELS`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _open(data, name)
+        return _open(data, name).size
 
 
 def _open(data: bytes, name: str) -> Image.Image:

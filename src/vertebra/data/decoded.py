@@ -1,4 +1,4 @@
-"""Pictures kept decoded: a small one takes longer to decode than to learn from.
+"""Pictures kept decoded: decoding is a large part of reading a small one.
 
 The first survey of a source whose pictures are few and small writes them to a file in the cache
 folder, by the digest of each file's content; later ones, and training, map that file. A source that
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vertebra.data.cache import cache_folder
-from vertebra.data.decode import MODES
+from vertebra.data.decode import MODES, BrokenImage
 from vertebra.data.images import Source, Split
 from vertebra.data.readers import Reader
 from vertebra.errors import DeviceError
@@ -37,6 +37,9 @@ _MB = 2**20
 
 _FILES = 8
 """Sources that are kept; the one that was longest unused goes first."""
+
+_PROBED = 32
+"""Headers of each split by which its size is foreseen."""
 
 _ROW = np.dtype(
     [("digest", "u8"), ("start", "i8"), ("width", "i4"), ("height", "i4"), ("crc", "u4")]
@@ -126,13 +129,17 @@ class Album:
 
     @classmethod
     def of(cls, source: Source, channels: int) -> Self | None:
-        """Returns the album of a source; None where none is wanted, or its pictures are in memory.
+        """Returns the album of a source; None where none is wanted or its pictures are in memory,
+        and where they are too large by the headers of some of them.
 
         Raises:
             DeviceError: the environment gives a limit that is no number.
         """
         limit = _limit()
-        if limit == 0 or all(split.in_memory for split in source.splits.values()):
+        splits = [*source.splits.values()]
+        if limit == 0 or all(split.in_memory for split in splits):
+            return None
+        if sum(_pixels(split) for split in splits) * channels > limit:
             return None
         place = str(Path(source.where).resolve())
         key = "\0".join((_FORM, PIL.__version__, MODES[channels], place))
@@ -155,7 +162,7 @@ class Album:
         return digest in self._rows
 
     def add(self, digest: int, picture: Image.Image) -> None:
-        """Keeps a picture; more than the limit, or a full disk, end the album."""
+        """Keeps a picture; more than the limit after all, or a full disk, end the album."""
         pixels = picture.tobytes()
         with self._lock:
             if not self._is_open or digest in self._new:
@@ -218,6 +225,18 @@ class Album:
             self._file.close()
             Path(self._file.name).unlink(missing_ok=True)
             self._file = None
+
+
+def _pixels(split: Split) -> float:
+    """Returns how many pixels a split has, by the headers of some evenly spaced files."""
+    sizes: list[int] = []
+    for index in np.linspace(0, len(split) - 1, min(len(split), _PROBED), dtype=np.int64):
+        try:
+            width, height = split.probe(int(index))
+        except BrokenImage:  # will be refused
+            continue
+        sizes.append(width * height)
+    return len(split) * sum(sizes) / max(1, len(sizes))
 
 
 def _limit() -> int:

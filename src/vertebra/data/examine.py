@@ -12,13 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebra.data.decode import BrokenImage, decode, probe
+from vertebra.data.decode import BrokenImage, decode
 from vertebra.data.decoded import Album
 from vertebra.data.images import Split
 from vertebra.errors import DataError
 
 _CHUNK = 64
-_HEADER = 2**16
 
 
 class Refusal(NamedTuple):
@@ -124,7 +123,7 @@ def _look(split: Split, channels: int, full: bool, album: Album | None, index: i
     name = split.name(index)
     try:
         if not full:
-            _probe(split, index)
+            split.probe(index)
             return _Look(None, 0)
         data = split.content(index)
         digest = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
@@ -135,10 +134,3 @@ def _look(split: Split, channels: int, full: bool, album: Album | None, index: i
     except BrokenImage as error:
         return _Look(Refusal(name, error.reason), 0)
     return _Look(None, digest)
-
-
-def _probe(split: Split, index: int) -> None:
-    try:
-        probe(split.content(index, limit=_HEADER), split.name(index))
-    except BrokenImage:  # a header can be longer, e.g. behind a large profile
-        probe(split.content(index), split.name(index))

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vertebra.data.decode import BrokenImage
+from vertebra.data.decode import BrokenImage, probe
 from vertebra.data.names import Names
 from vertebra.data.readers import Reader
 from vertebra.errors import DataError
+
+_HEADER = 2**16
+"""Bytes within which the header of an image file usually ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,17 @@ class Split:
         """
         with self._naming(index) as name:
             return self.reader.content(int(self.rows[index]), name, limit=limit)
+
+    def probe(self, index: int) -> tuple[int, int]:
+        """Returns (width, height) as the file's header has them; nothing is decoded.
+
+        Raises:
+            BrokenImage: it cannot be read, or is no image.
+        """
+        try:
+            return probe(self.content(index, limit=_HEADER), self.name(index))
+        except BrokenImage:  # a header can be longer, e.g. behind a large profile
+            return probe(self.content(index), self.name(index))
 
     def open(self, index: int, channels: int) -> Image.Image:
         """Returns the picture, upright, in mode "L", "RGB" or "RGBA" for 1, 3 or 4 channels.

@@ -87,8 +87,11 @@ def _decoded(
     usable: Mapping[str, Split], examinations: Mapping[str, Examination], album: Album
 ) -> dict[str, Split]:
     """Returns the splits with their pictures read from the album, which is written if need be."""
-    digests = {name: each.digests[each.kept] for name, each in examinations.items()
-               if each.digests is not None}  # fmt: skip
+    digests = {
+        name: each.digests[each.kept]
+        for name, each in examinations.items()
+        if each.digests is not None
+    }
     album.close(np.concatenate([*digests.values()]))
     return {name: album.split(split, digests[name]) for name, split in usable.items()}
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vertebra.contracts import Batch, Outputs
 from vertebra.engine.distributed import World
 from vertebra.engine.execution import Execution
+from vertebra.layers.modes import evaluating
 
 
 class SummedMetric(Protocol[Outputs]):
@@ -33,20 +34,15 @@ def evaluate(
 ) -> None:
     """Fills `metric` with the module's outputs on all batches; sums over the processes of `world`.
 
-    The module's mode is put back afterwards. `on_batch` is told the number of images done.
+    Each part's mode is put back afterwards. `on_batch` is told the number of images done.
     """
-    was_training = module.training
-    module.eval()
     if world is not None:
         world.align(module)
-    try:
-        with torch.inference_mode(), execution.autocast(device):
-            for batch in batches:
-                metric.update(module(batch.images), batch)
-                if on_batch is not None:
-                    on_batch(len(batch.images))
-    finally:
-        module.train(was_training)
+    with evaluating(module), torch.inference_mode(), execution.autocast(device):
+        for batch in batches:
+            metric.update(module(batch.images), batch)
+            if on_batch is not None:
+                on_batch(len(batch.images))
     if world is not None:
         for name, value in metric.sums.items():
             metric.sums[name] = world.total(value)

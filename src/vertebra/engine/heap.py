@@ -10,6 +10,8 @@ import os
 import platform
 import sys
 
+import torch
+
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of glibc's options, from malloc.h."""
 
@@ -17,13 +19,15 @@ _OWN_SETTINGS = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_MMA
 """Environment variables by which a user has chosen an allocator or its behaviour."""
 
 
-def keep_in_heap() -> bool:
+def keep_in_heap(device: torch.device) -> bool:
     """Has this process keep freed memory for its next large tensors; returns whether it does.
 
     It holds from now on for the whole process and those that are forked from it. Nothing is done,
-    and False returned, without glibc, or where the environment has chosen (`GLIBC_TUNABLES`,
-    `LD_PRELOAD`, `MALLOC_MMAP_MAX_`, `MALLOC_MMAP_THRESHOLD_`).
+    and False returned, where the device is no CPU, without glibc, and where the environment has
+    chosen (`GLIBC_TUNABLES`, `LD_PRELOAD`, `MALLOC_MMAP_MAX_`, `MALLOC_MMAP_THRESHOLD_`).
     """
+    if device.type != "cpu":
+        return False
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
     if any(os.environ.get(name) for name in _OWN_SETTINGS):

@@ -7,6 +7,7 @@ precision   fp32, or bf16 where the device has instructions for it
 compiling   by torch.compile with frozen weights, where it is asked for
 """
 
+from math import inf, isnan
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,12 +18,13 @@ from vertebra.contracts import fused
 from vertebra.errors import DeviceError, MismatchError
 from vertebra.export.packed import can_pack, pack
 from vertebra.layers.layout import lay_out_by_pixel
+from vertebra.layers.modes import evaluating
 from vertebra.models.folding import fold_norms
 
 Precision = Literal["fp32", "bf16"]
 
 BOUNDS: dict[Precision, float] = {"fp32": 1e-4, "bf16": 5e-2}
-"""How far the answers may lie from those of the network, as a share of the largest of them."""
+"""How far answers may lie from the network's, as a share of the largest in their tensor."""
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -30,7 +32,7 @@ _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bf
 class Optimized(nn.Module):
     """A network for inference: images [N, C, H, W] -> what the network gives, in fp32.
 
-    difference: how far its answers lay from the network's, as a share of the largest of them.
+    difference: how far its answers lay from the network's, as a share of the largest.
     packed:     convolutions that are laid out for this CPU.
     """
 
@@ -95,24 +97,31 @@ def optimize(
 
 
 class Difference(NamedTuple):
-    """The largest difference between answers as a share of the largest answer, and that answer."""
+    """How far apart a tensor of answers lies at most, as a share of the largest of them."""
 
     share: float
     largest: float
 
 
 def compare(model: nn.Module, other: nn.Module, images: Tensor) -> Difference:
-    """Returns how far the answers of `other` lie from those of `model`, both in evaluation."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            pairs = zip(tree_leaves(model(images)), tree_leaves(other(images)), strict=True)
-            apart = [(float((a - b).abs().max()), float(a.abs().max())) for a, b in pairs]
-    finally:
-        model.train(was_training)
-    largest = max(most for _, most in apart)
-    return Difference(max(far for far, _ in apart) / (largest or 1.0), largest)
+    """Returns the largest difference, by its share, of all tensors that the two answer with.
+
+    Both are in evaluation mode for it. What is no number counts as the largest of all.
+    """
+    with evaluating(model), evaluating(other), torch.inference_mode():
+        pairs = zip(_answers(model(images)), _answers(other(images)), strict=True)
+        found = [_apart(*pair) for pair in pairs]
+    return max(found, key=lambda each: inf if isnan(each.share) else each.share)
+
+
+def _answers(outputs: Any) -> list[Tensor]:
+    leaves = tree_leaves(outputs)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _apart(wanted: Tensor, got: Tensor) -> Difference:
+    largest = float(wanted.abs().max())
+    return Difference(float((wanted - got).abs().max()) / (largest or 1.0), largest)
 
 
 def has_bf16(device: torch.device) -> bool:

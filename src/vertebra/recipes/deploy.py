@@ -70,8 +70,7 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
         ) from error
     execution = replace(recipe.execution, device=device or recipe.execution.device)
     target = execution.resolve()
-    if target.type == "cpu":
-        keep_in_heap()
+    keep_in_heap(target)
     execution.place(model, target)
     return Deployed(
         model=model.eval(),

@@ -99,8 +99,7 @@ class _Run:
             with joined(recipe.execution.resolve().type) as world:
                 recipe.check(processes=world.size)
                 device = recipe.execution.resolve(local_rank=world.local_rank)
-                if device.type == "cpu":
-                    keep_in_heap()
+                keep_in_heap(device)
                 view = self.view if world.leads else None
                 session = Session(self.directory, device, world, view, interrupts, self.clock)
                 # before anything is written: the weights that it starts from may be missing
