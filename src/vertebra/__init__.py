@@ -38,6 +38,7 @@ _MODULES = (
     "bench",
     "cli",
     "contracts",
+    "cores",
     "data",
     "duration",
     "engine",

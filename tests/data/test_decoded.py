@@ -1,16 +1,18 @@
 """Pictures that are kept decoded: the same as without, whatever becomes of the file."""
 
 import os
+import pickle
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from tests.data.album import encoded, noise, plant
 
 from vertebra.data.decoded import Album, Decoded
 from vertebra.data.folder import open_folder
 from vertebra.data.images import Split
+from vertebra.data.pixels import Pixels
 from vertebra.data.survey import survey
 from vertebra.errors import DeviceError
 
@@ -36,7 +38,9 @@ def surveyed(folder: Path, **how) -> Split:
 
 
 def pixels(split: Split, channels: int = 3) -> list[bytes]:
-    return [split.open(index, channels).tobytes() for index in range(len(split))]
+    opened = [split.open(index, channels).tobytes() for index in range(len(split))]
+    assert opened == [split.pixels(index, channels).tobytes() for index in range(len(split))]
+    return opened
 
 
 def test_kept_pictures_are_those_that_decoding_gives(folder: Path, cache: Path):
@@ -86,6 +90,18 @@ def test_a_damaged_file_changes_nothing(folder: Path, cache: Path, damage: str):
     assert pixels(surveyed(folder)) == pixels(surveyed(folder, keeps=False))
 
 
+def test_another_process_maps_the_file_itself(folder: Path, cache: Path):
+    split = surveyed(folder)
+    assert isinstance(split.reader, Decoded)
+    assert len(pickle.dumps(split)) < sum(map(len, pixels(split))) / 2
+    received = deepcopy(split)  # by the same way as through a pipe
+    assert pixels(received) == pixels(split)
+    assert not np.shares_memory(received.pixels(0, 3), split.pixels(0, 3))
+    (file,) = cache.iterdir()
+    file.unlink()  # as another source may make it go
+    assert pixels(deepcopy(split)) == pixels(split)
+
+
 def test_a_broken_image_stays_refused(folder: Path):
     (folder / "a/cut.jpg").write_bytes(encoded(noise(64, 64), "JPEG")[:700])
     for _ in range(2):
@@ -114,9 +130,9 @@ def surveyed_within(kilobytes: int, folder: Path, patch: pytest.MonkeyPatch) -> 
     written: list[int] = []
     add = Album.add
 
-    def counted(album: Album, digest: int, picture: Image.Image) -> None:
+    def counted(album: Album, digest: int, pixels: Pixels) -> None:
         written.append(digest)
-        add(album, digest, picture)
+        add(album, digest, pixels)
 
     patch.setattr(Album, "add", counted)
     patch.setattr("vertebra.data.decoded._MB", 1000)

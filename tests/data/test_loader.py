@@ -208,7 +208,7 @@ def test_a_stream_that_is_left_early_ends_its_workers(split: Split):
 class Deadly(Split):
     """Kills the process that opens an image."""
 
-    def open(self, index: int, channels: int):
+    def pixels(self, index: int, channels: int):
         signal.raise_signal(signal.SIGKILL)
 
 

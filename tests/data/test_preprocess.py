@@ -4,7 +4,7 @@ from PIL import Image
 from tests.data.album import noise, smooth
 from torchvision.transforms import InterpolationMode, v2
 
-from vertebra.data.preprocess import Preprocess, pack
+from vertebra.data.preprocess import Preprocess
 from vertebra.errors import RecipeError
 
 SIZES = [(64, 48), (48, 64), (33, 97), (224, 224), (500, 31), (5, 9), (1, 1)]
@@ -40,13 +40,6 @@ def test_a_long_strip_does_not_swell():
     spec = Preprocess(image_size=224)
     assert spec.evaluation(Image.new("RGB", (1, 60000), "red")).shape == (3, 224, 224)
     assert spec.evaluation(Image.new("RGB", (60000, 1), "red"))[0].min() == 255
-
-
-def test_packed_pictures_are_what_torchvision_makes_of_them():
-    pictures = [noise(5, 4, seed=seed) for seed in range(3)]
-    theirs = torch.stack([v2.functional.pil_to_tensor(picture) for picture in pictures])
-    assert torch.equal(pack(pictures), theirs)
-    assert pack(pictures).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -146,7 +146,7 @@ def test_each_process_is_told_its_place(tmp_path):
 
 
 def test_the_cores_are_shared_unless_someone_has_said_otherwise(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("vertebra.engine.distributed.usable_cores", lambda: 8)
     for given, expected in ((None, "4"), ("1", "1")):
         if given:
             monkeypatch.setenv("OMP_NUM_THREADS", given)

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 import torch
 from torch import nn
@@ -82,7 +80,7 @@ def test_convolutions_are_laid_out_as_asked(channels_last):
      (64, 1, True, 0)],
 )  # fmt: skip
 def test_workers_share_the_cores(monkeypatch, cores, processes, in_memory, expected):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr("vertebra.engine.execution.usable_cores", lambda: cores)
     found = Execution().worker_count(in_memory=in_memory, processes=processes)
     assert found == expected
 

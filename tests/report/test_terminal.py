@@ -54,8 +54,7 @@ def test_the_plan_shows_what_is_known_and_leaves_out_the_rest():
         epochs=20,
         optimizer="SGD-Nesterov, lr 0.1",
         device="cpu",
-        precision="fp32",
-        workers=2,
+        execution=("fp32", "channels last", "2 data workers"),
         output=Path("runs/digits-1"),
     )
     text = shown(terminal.run_plan(plan))

@@ -7,7 +7,7 @@ from tests.studies.pretended import ends, pretend, study, until
 from vertebra.errors import RecipeError
 from vertebra.studies import task
 from vertebra.studies.conduct import conduct
-from vertebra.studies.executors.local import Local, cores
+from vertebra.studies.executors.local import Local
 from vertebra.studies.place import StudyDirectory, runs_of
 from vertebra.studies.study import Study
 from vertebra.studies.task import Task
@@ -79,4 +79,3 @@ def test_numbers_that_do_not_fit_are_refused():
         Local(processes=0)
     with pytest.raises(RecipeError, match="1,1 names one twice"):
         Local(devices=("1", "1"))
-    assert cores() >= 1

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertebra.cores import usable_cores
+
 if TYPE_CHECKING:
     import torch
 
@@ -36,14 +38,15 @@ def run(arguments: Arguments) -> int:
     """Prints a line a finding; returns 2 if a training step fails."""
     import torch
 
+    from vertebra.engine.threads import thread_count
+
     _say("vertebra", version("vertebra"))
     _say("python", f"{sys.version.split()[0]} ({sys.platform})")
     _say("torch", torch.__version__)
     for name in ("torchvision", "numpy", "pillow"):
         _say(name, version(name))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     capability = torch.backends.cpu.get_cpu_capability()
-    _say("cpu", f"{cores} cores, {torch.get_num_threads()} threads, {capability}")
+    _say("cpu", f"{usable_cores()} cores, {thread_count()} threads, {capability}")
     if hasattr(os, "sysconf"):
         pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
         _say("memory", f"{pages * size / 2**30:.1f} GiB")

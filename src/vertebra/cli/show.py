@@ -7,8 +7,13 @@ from pathlib import Path
 
 from rich.text import Text
 
+from vertebra.data.decoded import Decoded
+from vertebra.data.images import Split
 from vertebra.engine.environment import device_name
+from vertebra.engine.execution import Execution
+from vertebra.engine.heap import can_keep
 from vertebra.engine.observers import View
+from vertebra.engine.threads import thread_count
 from vertebra.methods.two_views import TwoViews
 from vertebra.models.pretrained import PretrainedReport
 from vertebra.recipes.advise import Advice
@@ -57,7 +62,6 @@ def show_plan(
     """Prints what will run, with times where some were measured, and what was fitted."""
     recipe, phase = prepared.recipe, prepared.recipe.phases[-1]
     size = phase.data.preprocess.image_size
-    in_memory = prepared.materials[-1].splits.train.in_memory
     plan = RunPlan(
         recipe=f"{recipe.name} ({recipe.source})",
         model=model,
@@ -71,8 +75,7 @@ def show_plan(
         optimizer=f"{type(phase.optimizer).__name__}, lr {phase.optimizer.lr:g}, "
         f"{type(phase.schedule).__name__.lower()}",
         device=device_name(recipe.execution.resolve()),
-        precision=recipe.execution.precision,
-        workers=recipe.execution.worker_count(in_memory=in_memory),
+        execution=_execution(recipe.execution, prepared.materials[-1].splits.train),
         output=out,
         fitted=notes,
         step_seconds=estimate and estimate.seconds_per_step,
@@ -85,6 +88,22 @@ def show_plan(
     console.print()
     console.print(run_plan(plan))
     console.print()
+
+
+def _execution(execution: Execution, split: Split) -> tuple[str, ...]:
+    """Returns what was chosen for speed on this machine, and what the user has chosen."""
+    device = execution.resolve()
+    workers = execution.worker_count(in_memory=split.in_memory)
+    chosen = {
+        execution.precision: True,
+        "channels last": execution.channels_last,
+        "compiled": execution.compile,
+        say.number_of(thread_count(), "thread"): device.type == "cpu",
+        "freed memory kept": can_keep(device),
+        say.number_of(workers, "data worker"): True,
+        "images kept decoded": isinstance(split.reader, Decoded),
+    }
+    return tuple(name for name, holds in chosen.items() if holds)
 
 
 def show_advice(advice: Advice, *more: str) -> None:

@@ -136,7 +136,7 @@ class StudyFlags(RecipeFlags, ExecutorFlags):
 
     def threads_of_a_run(self) -> int | None:
         """Returns the threads of each run; None leaves them to torch."""
-        from vertebra.studies.executors.local import cores
+        from vertebra.cores import usable_cores
 
         if self.threads is not None:
             return self.threads
@@ -144,4 +144,4 @@ class StudyFlags(RecipeFlags, ExecutorFlags):
             return 1
         if self.processes <= 1:
             return None
-        return max(1, cores() // self.processes)
+        return max(1, usable_cores() // self.processes)

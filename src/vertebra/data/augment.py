@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -13,8 +14,10 @@ from vertebra.contracts import Batch
 from vertebra.data.blur import Blur
 from vertebra.data.erase import Erase
 from vertebra.data.mixing import Mixing
-from vertebra.data.preprocess import RESAMPLING, Preprocess
+from vertebra.data.pixels import Pixels, picture_of, pixels_of
+from vertebra.data.preprocess import Preprocess
 from vertebra.data.randaugment import RandAugment
+from vertebra.data.resize import resized
 from vertebra.errors import RecipeError
 
 _CROPS = 10
@@ -41,11 +44,12 @@ class RandomResizedCrop:
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise RecipeError(f"ratio={self.ratio}; give a smallest and a largest ratio above 0")
 
-    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
-        """Returns a random part of the picture, size S."""
-        size = (preprocess.image_size, preprocess.image_size)
-        part = image.crop(self.box(*image.size))
-        return part.resize(size, RESAMPLING[preprocess.interpolation])
+    def sample(self, pixels: Pixels, preprocess: Preprocess) -> Pixels:
+        """pixels: [H, W, C] -> a random part, [S, S, C]."""
+        height, width, _ = pixels.shape
+        left, top, right, bottom = self.box(width, height)
+        part = pixels[top:bottom, left:right]
+        return resized(part, preprocess.image_size, preprocess.interpolation)
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Returns left, top, right and bottom of a random part of a picture of this size."""
@@ -78,22 +82,25 @@ class PadCrop:
         if self.padding < 0:
             raise RecipeError(f"padding={self.padding}; give zero or more pixels")
 
-    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
-        """Returns the picture moved by up to `padding` pixels, size S; what is bare is black."""
-        size = preprocess.image_size
-        left, top = (torch.randint(2 * self.padding + 1, (2,)) - self.padding).tolist()
-        return preprocess.centre(image, crop_fraction=1.0).crop(
-            (left, top, left + size, top + size)
-        )
+    def sample(self, pixels: Pixels, preprocess: Preprocess) -> Pixels:
+        """pixels: [H, W, C] -> [S, S, C], moved by up to `padding`; what is bare is black."""
+        size, padding = preprocess.image_size, self.padding
+        left, top = torch.randint(2 * padding + 1, (2,)).tolist()
+        if pixels.shape[:2] != (size, size):
+            pixels = pixels_of(preprocess.centre(picture_of(pixels), crop_fraction=1.0))
+        around = size + 2 * padding
+        padded = np.zeros((around, around, pixels.shape[2]), np.uint8)
+        padded[padding : padding + size, padding : padding + size] = pixels
+        return padded[top : top + size, left : left + size]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resize:
     """The centre as in evaluation, without chance."""
 
-    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
-        """Returns the centre of the picture, size S."""
-        return preprocess.centre(image)
+    def sample(self, pixels: Pixels, preprocess: Preprocess) -> Pixels:
+        """pixels: [H, W, C] -> the centre, [S, S, C]."""
+        return pixels_of(preprocess.centre(picture_of(pixels)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,25 +178,34 @@ class Augment:
         _require_probability("flip", self.flip)
         _require_probability("grayscale", self.grayscale)
 
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """The names of those given that know grey and colour only."""
+        names = ("rand_augment", "jitter", "grayscale", "solarize")
+        return tuple(name for name in names if getattr(self, name))
+
     def check(self, preprocess: Preprocess) -> None:
         """Refuses what does not work with that input.
 
         Raises:
             RecipeError: colour operations on images with alpha.
         """
-        colours = ("rand_augment", "jitter", "grayscale", "solarize")
-        given = [name for name in colours if getattr(self, name)]
-        if preprocess.channels == 4 and given:
+        if preprocess.channels == 4 and self.colours:
             raise RecipeError(
-                f"channels=4 with {' or '.join(given)}, for grey and colour only; "
+                f"channels=4 with {' or '.join(self.colours)}, for grey and colour only; "
                 f"use 1 or 3 channels"
             )
 
-    def sample(self, image: Image.Image, preprocess: Preprocess) -> Image.Image:
-        """Returns one random version of the picture, size S."""
-        image = self.crop.sample(image, preprocess)
+    def sample(self, pixels: Pixels, preprocess: Preprocess) -> Pixels:
+        """pixels: [H, W, C] -> one random version, [S, S, C]."""
+        pixels = self.crop.sample(pixels, preprocess)
         if torch.rand(()).item() < self.flip:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            pixels = pixels[:, ::-1]
+        if not (self.colours or self.blur):
+            return pixels
+        return pixels_of(self._changed(picture_of(pixels)))
+
+    def _changed(self, image: Image.Image) -> Image.Image:
         if self.rand_augment:
             image = self.rand_augment.sample(image)
         if self.jitter:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from vertebra.data.pixels import pixels_of
 from vertebra.data.preprocess import pack
 from vertebra.errors import RecipeError
 
@@ -42,7 +43,7 @@ def blurred(image: Image.Image, sigma: float) -> Image.Image:
     shorter side, at least 1 pixel."""
     radius = max(1, min(image.size) // 20)
     weights = torch.softmax(-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2, 0)
-    pixels = pack([image]).transpose(0, 1).float()  # [C, 1, H, W]
+    pixels = pack([pixels_of(image)]).transpose(0, 1).float()  # [C, 1, H, W]
     pixels = F.pad(pixels, (radius,) * 4, mode="reflect")
     # a Gaussian is a product: rows, then columns
     pixels = F.conv2d(pixels, weights.view(1, 1, 1, -1))

@@ -17,7 +17,7 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import IO, NamedTuple, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import PIL
@@ -27,6 +27,7 @@ from PIL import Image
 from vertebra.data.cache import cache_folder
 from vertebra.data.decode import MODES, BrokenImage
 from vertebra.data.images import Source, Split
+from vertebra.data.pixels import Pixels, picture_of
 from vertebra.data.readers import Reader
 from vertebra.errors import DeviceError
 
@@ -50,32 +51,46 @@ _FORM = "1"
 _UNFINISHED = ".part"
 
 
-class Pictures(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Pictures:
     """What a file holds; nothing where there is none, or not a whole one.
 
+    table: [n], a row for each picture.
+    bytes: of all pictures, mapped.
     whole: [n], rows whose checksum this process has compared.
     """
 
-    table: NDArray[np.void]
-    pixels: NDArray[np.uint8]
+    path: Path
     channels: int
+    table: NDArray[np.void]
+    bytes: NDArray[np.uint8]
     whole: NDArray[np.bool_]
 
     @classmethod
     def read(cls, path: Path, channels: int) -> Self:
-        """Returns the pictures of a file, mapped."""
+        """Returns the pictures of a file."""
         try:
             with path.open("rb") as file:
                 file.seek(-8, os.SEEK_END)
-                end = int.from_bytes(file.read(8), "little")
-                file.seek(end)
+                file.seek(int.from_bytes(file.read(8), "little"))
                 table = np.frombuffer(file.read()[:-8], dtype=_ROW)
-            if len(table):
-                pixels = np.memmap(path, np.uint8, "r", shape=(end,))
-                return cls(table, pixels, channels, np.zeros(len(table), np.bool_))
         except (OSError, ValueError):
-            pass
-        return cls(np.empty(0, _ROW), np.empty(0, np.uint8), channels, np.empty(0, np.bool_))
+            table = np.empty(0, _ROW)
+        return cls.of(path, channels, table)
+
+    @classmethod
+    def of(cls, path: Path, channels: int, table: NDArray[np.void]) -> Self:
+        """Returns those pictures of a file that stand in `table`."""
+        try:
+            # not for writing: torch takes no array that is marked as read only
+            mapped = np.memmap(path, np.uint8, "c").view(np.ndarray)
+        except (OSError, ValueError):
+            mapped = np.empty(0, np.uint8)
+        return cls(path, channels, table, mapped, np.zeros(len(table), np.bool_))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process maps the file itself, and trusts no checksum compared here
+        return Pictures.of, (self.path, self.channels, self.table)
 
     def rows(self) -> dict[int, int]:
         """Returns each digest's row."""
@@ -83,18 +98,17 @@ class Pictures(NamedTuple):
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Returns the pictures of these rows, in their order."""
-        return self._replace(table=self.table[rows], whole=self.whole[rows])
+        return replace(self, table=self.table[rows], whole=self.whole[rows])
 
-    def picture(self, row: int) -> Image.Image | None:
-        """Returns the picture of a row, unless its pixels are damaged; they are not copied."""
+    def pixels(self, row: int) -> Pixels | None:
+        """Returns the pixels of a row as the file has them, unless they are damaged."""
         _, start, width, height, crc = self.table[row].item()
-        pixels = self.pixels[start : start + width * height * self.channels]
+        pixels = self.bytes[start : start + width * height * self.channels]
         if not self.whole[row]:
-            if zlib.crc32(pixels.tobytes()) != crc:
+            if zlib.crc32(pixels.data) != crc:
                 return None
             self.whole[row] = True
-        mode = MODES[self.channels]
-        return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
+        return pixels.reshape(height, width, self.channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +128,20 @@ class Decoded(Reader):
 
     def picture(self, row: int, name: str, channels: int) -> Image.Image:
         """Returns the picture; there is nothing to decode."""
-        if channels == self.pictures.channels:
-            picture = self.pictures.picture(row)
-            if picture is not None:
-                return picture
-        return self.source.picture(int(self.rows[row]), name, channels)
+        pixels = self._kept(row, channels)
+        if pixels is None:
+            return self.source.picture(int(self.rows[row]), name, channels)
+        return picture_of(pixels)
+
+    def pixels(self, row: int, name: str, channels: int) -> Pixels:
+        """Returns the picture's part of the file; nothing is copied."""
+        pixels = self._kept(row, channels)
+        if pixels is None:
+            return self.source.pixels(int(self.rows[row]), name, channels)
+        return pixels
+
+    def _kept(self, row: int, channels: int) -> Pixels | None:
+        return self.pictures.pixels(row) if channels == self.pictures.channels else None
 
 
 class Album:
@@ -161,20 +184,21 @@ class Album:
         """Says whether the picture of a file with this content is there already."""
         return digest in self._rows
 
-    def add(self, digest: int, picture: Image.Image) -> None:
+    def add(self, digest: int, pixels: Pixels) -> None:
         """Keeps a picture; more than the limit after all, or a full disk, end the album."""
-        pixels = picture.tobytes()
+        data = pixels.tobytes()
+        height, width, _ = pixels.shape
         with self._lock:
             if not self._is_open or digest in self._new:
                 return
             try:
                 self._file = self._file or self._begin()
-                self._file.write(pixels)
+                self._file.write(data)
             except OSError:
                 self._give_up()
                 return
-            self._new[digest] = digest, self._end, *picture.size, zlib.crc32(pixels)
-            self._end += len(pixels)
+            self._new[digest] = digest, self._end, width, height, zlib.crc32(data)
+            self._end += len(data)
             if self._end > self._limit:
                 self._give_up()
 
@@ -182,9 +206,9 @@ class Album:
         """Writes what is new beside what is `used` of the old, if there is anything new."""
         for digest in {int(each) for each in used} if self._new else ():
             row = self._rows.get(digest)
-            picture = None if row is None else self._kept.picture(row)
-            if picture is not None:
-                self.add(digest, picture)
+            pixels = None if row is None else self._kept.pixels(row)
+            if pixels is not None:
+                self.add(digest, pixels)
         if self._file is not None:
             self._finish(self._file)
         elif self._path.is_file():

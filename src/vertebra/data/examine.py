@@ -1,7 +1,6 @@
 """Looks at every file before training: found = used + refused, and no file in two splits unseen."""
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vertebra.cores import usable_cores
 from vertebra.data.decode import BrokenImage, decode
 from vertebra.data.decoded import Album
 from vertebra.data.images import Split
+from vertebra.data.pixels import pixels_of
 from vertebra.errors import DataError
 
 _CHUNK = 64
@@ -78,7 +79,7 @@ def examine(
     chunks = [range(at, min(at + _CHUNK, len(split))) for at in range(0, len(split), _CHUNK)]
     looks: list[_Look] = []
     # the outer filter makes those that threads set and put back in `decode` harmless
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(usable_cores()) as pool:
         warnings.simplefilter("ignore")
         for part in pool.map(look, chunks):
             looks += part
@@ -130,7 +131,7 @@ def _look(split: Split, channels: int, full: bool, album: Album | None, index: i
         if album is None or not album.holds(digest):
             picture = decode(data, name, channels)
             if album is not None:
-                album.add(digest, picture)
+                album.add(digest, pixels_of(picture))
     except BrokenImage as error:
         return _Look(Refusal(name, error.reason), 0)
     return _Look(None, digest)

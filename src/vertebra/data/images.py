@@ -10,6 +10,7 @@ from PIL import Image
 
 from vertebra.data.decode import BrokenImage, probe
 from vertebra.data.names import Names
+from vertebra.data.pixels import Pixels
 from vertebra.data.readers import Reader
 from vertebra.errors import DataError
 
@@ -73,6 +74,15 @@ class Split:
         """
         with self._naming(index) as name:
             return self.reader.picture(int(self.rows[index]), name, channels)
+
+    def pixels(self, index: int, channels: int) -> Pixels:
+        """Returns the picture as `open` does: uint8 [H, W, channels], which may not be written to.
+
+        Raises:
+            BrokenImage: it cannot be read or decoded; a `DataError` that names the file.
+        """
+        with self._naming(index) as name:
+            return self.reader.pixels(int(self.rows[index]), name, channels)
 
     @contextmanager
     def _naming(self, index: int) -> Generator[str]:

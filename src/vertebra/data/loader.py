@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any, NamedTuple, cast
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,6 +21,7 @@ from vertebra.data.augment import Augment
 from vertebra.data.decode import BrokenImage
 from vertebra.data.images import Split
 from vertebra.data.order import Order
+from vertebra.data.pixels import Pixels, pixels_of
 from vertebra.data.preprocess import Preprocess, pack
 from vertebra.data.views import View
 from vertebra.errors import DataError, DeviceError
@@ -77,19 +77,19 @@ class _TrainItems(Dataset[_Item | DataError]):
         batch = _batch(self._split, first, samples)
         return _Item(replace(batch, views=tuple(map(pack, others))), broken)
 
-    def _draw(self, position: int, broken: dict[str, str]) -> tuple[tuple[Image.Image, ...], int]:
+    def _draw(self, position: int, broken: dict[str, str]) -> tuple[tuple[Pixels, ...], int]:
         """Returns the versions of the picture at a position, or of the next of the same pass that
         can be read."""
         tries = min(_TRIES, len(self._split))
         for skip in range(tries):
             epoch, sample = self._order.place(position, skip=skip)
             try:
-                picture = self._split.open(sample, self._channels)
+                pixels = self._split.pixels(sample, self._channels)
             except BrokenImage as error:
                 broken[error.name] = error.reason
                 continue
             keys = (self._order.seed, "augment", epoch, sample)
-            return tuple(each.sample(picture, keys) for each in self._versions), sample
+            return tuple(each.sample(pixels, keys) for each in self._versions), sample
         name, reason = next(iter(broken.items()))
         raise DataError(
             f"{tries} files in a row cannot be read (the first: {name}: {reason}); see whether "
@@ -104,9 +104,9 @@ class _Version(NamedTuple):
     augment: Augment
     preprocess: Preprocess
 
-    def sample(self, picture: Image.Image, keys: tuple[Key, ...]) -> Image.Image:
+    def sample(self, pixels: Pixels, keys: tuple[Key, ...]) -> Pixels:
         torch.default_generator.manual_seed(seed_of(*keys, *self.keys))
-        return self.augment.sample(picture, self.preprocess)
+        return self.augment.sample(pixels, self.preprocess)
 
 
 class _EvaluationItems(Dataset[_Item | DataError]):
@@ -124,8 +124,9 @@ class _EvaluationItems(Dataset[_Item | DataError]):
             return error
         return _Item(_batch(self._split, pictures, samples))
 
-    def _open(self, sample: int) -> Image.Image:
-        return self._preprocess.centre(self._split.open(sample, self._preprocess.channels))
+    def _open(self, sample: int) -> Pixels:
+        picture = self._split.open(sample, self._preprocess.channels)
+        return pixels_of(self._preprocess.centre(picture))
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +266,7 @@ class EvaluationBatches:
         return range(self.rank, -(-len(self.split) // self.batch_size), self.world)
 
 
-def _batch(split: Split, pictures: Sequence[Image.Image], samples: Sequence[int]) -> Batch:
+def _batch(split: Split, pictures: Sequence[Pixels], samples: Sequence[int]) -> Batch:
     """Returns the uint8 batch of these pictures."""
     index = torch.tensor(samples, dtype=torch.int64)
     return Batch(pack(pictures), torch.from_numpy(split.labels)[index], index)

@@ -89,9 +89,9 @@ class Patches:
 
 @dataclass(frozen=True, eq=False)
 class Cutter(Reader):
-    """Cuts patch number `row`, a pure function of the seed, out of pixels [H, W, 3]."""
+    """Cuts patch number `row`, a pure function of the seed, out of an image [H, W, 3]."""
 
-    pixels: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     size_px: int
     seed: int
 
@@ -109,12 +109,12 @@ class Cutter(Reader):
 
     def _part(self) -> Image.Image:
         """Returns a random part, wide enough for its centre to stay full when it is turned."""
-        height, width = self.pixels.shape[:2]
+        height, width = self.image.shape[:2]
         square = min(height, width) // 2
         top, left = _below(height - square + 1), _below(width - square + 1)
         wide, high = draw_sides(square)
         top, left = top + _below(square - high + 1), left + _below(square - wide + 1)
-        part = np.ascontiguousarray(self.pixels[top : top + high, left : left + wide])
+        part = np.ascontiguousarray(self.image[top : top + high, left : left + wide])
         side = math.floor(math.sqrt(2) * self.size_px)
         return Image.fromarray(part).resize((side, side), Image.Resampling.BICUBIC)
 

@@ -2,23 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vertebra.data.decode import MODES
+from vertebra.data.pixels import Pixels, pixels_of
+from vertebra.data.resize import RESAMPLING, Interpolation
 from vertebra.errors import RecipeError
-
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 # ImageNet's mean and deviation; grey: its luma; alpha: mostly opaque
 _STATISTICS = {
@@ -74,7 +67,7 @@ class Preprocess:
 
     def evaluation(self, image: Image.Image) -> Tensor:
         """Returns the centre of the picture: uint8 [C, S, S]."""
-        return pack([self.centre(image)])[0]
+        return pack([pixels_of(self.centre(image))])[0]
 
     def centre(self, image: Image.Image, *, crop_fraction: float | None = None) -> Image.Image:
         """Returns the resized centre, size S: torchvision's Resize and CenterCrop but for rounding.
@@ -107,9 +100,6 @@ class Preprocess:
         return images.to(torch.float32).sub_(mean).div_(std).to(dtype)
 
 
-def pack(pictures: Sequence[Image.Image]) -> Tensor:
-    """Returns pictures of one size and mode as a tensor: uint8 [N, C, H, W], channels last."""
-    width, height = pictures[0].size
-    pixels = bytearray().join(picture.tobytes() for picture in pictures)
-    rows = torch.frombuffer(pixels, dtype=torch.uint8).view(len(pictures), height, width, -1)
-    return rows.permute(0, 3, 1, 2)  # [N, H, W, C] -> [N, C, H, W]
+def pack(pictures: Sequence[Pixels]) -> Tensor:
+    """Returns pictures of one size as a tensor: uint8 [N, C, H, W], channels last."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # [N, H, W, C] -> [N, C, H, W]

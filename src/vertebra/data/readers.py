@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vertebra.data.decode import MODES, decode
+from vertebra.data.pixels import Pixels, pixels_of
 
 MAX_BYTES = 2**29
 """A larger member of an archive is refused: a few bytes can unpack to terabytes."""
@@ -44,6 +45,14 @@ class Reader(ABC):
             BrokenImage: the content is no image.
         """
         return decode(self.content(row, name), name, channels)
+
+    def pixels(self, row: int, name: str, channels: int) -> Pixels:
+        """Returns the picture as pixels [H, W, channels], which may not be written to.
+
+        Raises:
+            OSError, ValueError, BrokenImage: as for `picture`.
+        """
+        return pixels_of(self.picture(row, name, channels))
 
 
 @dataclass(frozen=True)
@@ -103,22 +112,28 @@ class ZipMembers(Reader):
 
 @dataclass(frozen=True, eq=False)
 class Arrays(Reader):
-    """Pictures in memory: pixels [N, H, W] or [N, H, W, 3], uint8."""
+    """Pictures in memory: array [N, H, W] or [N, H, W, 3], uint8."""
 
-    pixels: NDArray[np.uint8]
+    array: NDArray[np.uint8]
     in_memory = True
 
     def content(self, row: int, name: str, *, limit: int | None = None) -> bytes:
         """Returns the picture as a portable graymap or pixmap, the plainest of image files."""
         del name, limit
-        pixels = self.pixels[row]
+        pixels = self.array[row]
         magic = b"P5" if pixels.ndim == 2 else b"P6"
         return b"%s %d %d 255\n" % (magic, pixels.shape[1], pixels.shape[0]) + pixels.tobytes()
 
     def picture(self, row: int, name: str, channels: int) -> Image.Image:
         """Returns the picture; there is nothing to decode."""
         del name
-        return Image.fromarray(self.pixels[row]).convert(MODES[channels])
+        return Image.fromarray(self.array[row]).convert(MODES[channels])
+
+    def pixels(self, row: int, name: str, channels: int) -> Pixels:
+        """Returns the picture's part of the array where it has these channels."""
+        height, width = self.array.shape[1:3]
+        pixels = self.array[row].reshape(height, width, -1)
+        return pixels if pixels.shape[2] == channels else super().pixels(row, name, channels)
 
 
 def _checked_size(member: np.void) -> int:

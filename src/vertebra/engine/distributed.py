@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from vertebra.cores import usable_cores
 from vertebra.engine.interrupt import Interrupts
 from vertebra.errors import DeviceError
 
@@ -125,7 +126,7 @@ def launch(command: Sequence[str], processes: int) -> int:
         "WORLD_SIZE": str(processes),
     }
     # each process gets its share of the cores; without this all of them use all
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
     children: list[subprocess.Popen[bytes]] = []
     with Interrupts() as interrupts:
         try:

@@ -1,7 +1,6 @@
 """Where and in which numbers a run computes: device, precision, memory layout, compilation,
 workers."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from vertebra.cores import usable_cores
 from vertebra.errors import DeviceError, RecipeError
 from vertebra.layers.layout import lay_out_by_pixel
 
@@ -73,12 +73,7 @@ class Execution:
         """Returns how many workers each of `processes` gets."""
         if self.workers is not None:
             return self.workers
-        cores = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-        return 0 if in_memory else max(1, min(8, cores // processes))
+        return 0 if in_memory else max(1, min(8, usable_cores() // processes))
 
 
 def _resolve_device(name: str, local_rank: int) -> torch.device:

@@ -19,18 +19,21 @@ _OWN_SETTINGS = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_MMA
 """Environment variables by which a user has chosen an allocator or its behaviour."""
 
 
+def can_keep(device: torch.device) -> bool:
+    """Says whether `keep_in_heap` does anything: not where the device is no CPU, without glibc, or
+    where the environment has chosen (`GLIBC_TUNABLES`, `LD_PRELOAD`, `MALLOC_MMAP_MAX_`,
+    `MALLOC_MMAP_THRESHOLD_`)."""
+    if device.type != "cpu" or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    return not any(os.environ.get(name) for name in _OWN_SETTINGS)
+
+
 def keep_in_heap(device: torch.device) -> bool:
     """Has this process keep freed memory for its next large tensors; returns whether it does.
 
-    It holds from now on for the whole process and those that are forked from it. Nothing is done,
-    and False returned, where the device is no CPU, without glibc, and where the environment has
-    chosen (`GLIBC_TUNABLES`, `LD_PRELOAD`, `MALLOC_MMAP_MAX_`, `MALLOC_MMAP_THRESHOLD_`).
+    It holds from now on for the whole process and those that are forked from it.
     """
-    if device.type != "cpu":
-        return False
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    if any(os.environ.get(name) for name in _OWN_SETTINGS):
+    if not can_keep(device):
         return False
     options = ctypes.CDLL(None)
     # -1 is the largest size there is: the heap's end is never given back

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from vertebra.cores import usable_cores
 from vertebra.duration import epochs as epochs_of
 from vertebra.errors import CheckpointError, RecipeError
 from vertebra.models.catalogue import catalogue_of
@@ -116,7 +117,7 @@ def advise(
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # before ours counts
     found = _find(propose, materials, wish, on_progress)
-    warning = busy(load, os.cpu_count() or 1)
+    warning = busy(load, usable_cores())
     return found if warning is None else found._replace(reasons=(*found.reasons, warning))
 
 

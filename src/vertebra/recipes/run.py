@@ -14,6 +14,7 @@ from vertebra.engine.loop import Training
 from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.observers import View
 from vertebra.engine.pace import Pace
+from vertebra.engine.threads import limit_threads
 from vertebra.errors import CheckpointError
 from vertebra.methods.fine_tuning import backbone_of
 from vertebra.models.pretrained import PretrainedReport
@@ -100,6 +101,7 @@ class _Run:
                 recipe.check(processes=world.size)
                 device = recipe.execution.resolve(local_rank=world.local_rank)
                 keep_in_heap(device)
+                limit_threads(device)
                 view = self.view if world.leads else None
                 session = Session(self.directory, device, world, view, interrupts, self.clock)
                 # before anything is written: the weights that it starts from may be missing

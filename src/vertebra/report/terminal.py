@@ -23,9 +23,9 @@ _PIPE_WIDTH = 160
 class RunPlan:
     """What is about to run; what was not measured is None.
 
-    image_size: as text, "3 x 160 x 160"; step_seconds and memory_mb: measured on a few steps;
-    evaluation_seconds: a part of the total; start: the weights that it starts from; fitted: what
-    was changed to suit the images, a sentence each.
+    image_size: as text, "3 x 160 x 160"; execution: how it is computed, a word each; step_seconds
+    and memory_mb: measured on a few steps; evaluation_seconds: a part of the total; start: the
+    weights that it starts from; fitted: what was changed to suit the images, a sentence each.
     """
 
     recipe: str
@@ -38,8 +38,7 @@ class RunPlan:
     epochs: float
     optimizer: str
     device: str
-    precision: str
-    workers: int
+    execution: Sequence[str]
     output: Path
     start: str | None = None
     fitted: Sequence[str] = ()
@@ -95,7 +94,8 @@ def run_plan(plan: RunPlan) -> RenderableType:
             "images": f"{plan.image_size}, {plan.batch_size} a batch",
             "length": f"{say.number_of(plan.epochs, 'epoch')}, {say.number_of(plan.steps, 'step')}",
             "optimizer": plan.optimizer,
-            "device": f"{plan.device}, {plan.precision}, {plan.workers} data workers",
+            "device": plan.device,
+            "execution": ", ".join(plan.execution),
             "step time": None if seconds is None else f"{1000 * seconds:.4g} ms",
             "total time": _total(plan),
             "peak memory": None if plan.memory_mb is None else say.memory(plan.memory_mb),

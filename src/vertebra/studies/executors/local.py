@@ -1,6 +1,5 @@
 """Runs on this machine: one after another, several at once, or one on each device."""
 
-import os
 import queue
 import threading
 from collections.abc import Generator, Sequence
@@ -57,10 +56,3 @@ class Local:
         if self._is_closed.is_set():
             return "the study was stopped"
         return None if self._watch is None else self._watch(task)
-
-
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,0 +1,159 @@
+"""Training throughput and peak memory against the usual PyTorch script: torchvision's folder, its
+transforms and its reference loop, with the network that our run has.
+
+The two commands run in turn (A B A B ...), each in a process of its own; the median of the ratios
+of a round is printed. A rate is of all images after the first fifth of the steps, reading included,
+over the time that they took; memory is the largest resident set of one process.
+
+    uv run python benchmarks/train_against_usual.py --data FOLDER -- --model resnet18
+
+FOLDER has train/ and val/ with a folder a class. What follows `--` goes to `vertebra train`.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import NamedTuple
+
+from vertebra.bench.latency import Spread
+
+PEAK = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print("PEAK", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+class Measured(NamedTuple):
+    images_per_s: float
+    peak_memory_mb: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--usual", type=Path, help=argparse.SUPPRESS)  # a recipe: be the peer
+    parser.add_argument("flags", nargs="*")
+    given = parser.parse_args()
+    if given.usual is not None:
+        print("RATE", usual_rate(given))
+        return
+    rounds: list[tuple[Measured, Measured]] = []
+    for number in range(given.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            pair = ours(given, run), usual(given, run / "recipe.json")
+        rounds.append(pair)
+        print(f"round {number + 1}: vertebra {pair[0]}, usual {pair[1]}", flush=True)
+    for name in Measured._fields:
+        ratio = Spread.of([getattr(a, name) / getattr(b, name) for a, b in rounds])
+        print(f"{name}: {ratio.p50:.2f} times ({ratio.p25:.2f} to {ratio.p75:.2f})")
+
+
+def ours(given: argparse.Namespace, out: Path) -> Measured:
+    settings = {
+        "length": f"{given.steps} steps",
+        "selection.every": "1000000 steps",
+        "schedule": "Constant",
+    }
+    command = [
+        *(sys.executable, "-m", "vertebra", "train", str(given.data), "--recipe", "baseline"),
+        *("--image-size", str(given.image_size), "--batch-size", str(given.batch_size)),
+        *("--device", "cpu", "--workers", str(given.workers), "--out", str(out)),
+        *chain.from_iterable(("--set", f"{path}={value}") for path, value in settings.items()),
+        *given.flags,
+    ]
+    _, memory = peak_of(command)
+    events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    images, seconds, before = 0, 0.0, 0
+    for each in events:
+        if each["event"] == "step":
+            count = (each["step"] - before) * given.batch_size
+            if before >= given.steps // 5:
+                images, seconds = images + count, seconds + count / each["images_per_s"]
+            before = each["step"]
+    return Measured(images / seconds, memory)
+
+
+def usual(given: argparse.Namespace, recipe: Path) -> Measured:
+    flags = ("data", "image_size", "batch_size", "steps", "workers")
+    named = {"--" + name.replace("_", "-"): str(getattr(given, name)) for name in flags}
+    text, memory = peak_of(
+        [sys.executable, __file__, "--usual", str(recipe), *chain.from_iterable(named.items())]
+    )
+    return Measured(float(re.findall(r"RATE (\S+)", text)[-1]), memory)
+
+
+def usual_rate(given: argparse.Namespace) -> float:
+    """Trains as the usual script does, and returns images a second."""
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import v2
+    from torchvision.transforms.v2.functional import InterpolationMode
+
+    from vertebra.recipes.codec import from_data
+    from vertebra.recipes.materials import build_model
+    from vertebra.recipes.recipe import Recipe
+
+    recipe = from_data(Recipe, json.loads(given.usual.read_text()))
+    preprocess = recipe.phases[0].data.preprocess
+    change = v2.Compose([
+        v2.RandomResizedCrop(preprocess.image_size, interpolation=InterpolationMode.BICUBIC),
+        v2.RandomHorizontalFlip(),
+        v2.PILToTensor(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(preprocess.mean, preprocess.std),
+        v2.ToPureTensor(),
+    ])  # fmt: skip
+    images = ImageFolder(given.data / "train", change)
+    loader = DataLoader(
+        images,
+        batch_size=given.batch_size,
+        shuffle=True,
+        num_workers=given.workers,
+        drop_last=True,
+        persistent_workers=given.workers > 0,
+    )
+    model = build_model(recipe, len(images.classes)).train()
+    loss_of = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    began, warm_up = 0.0, given.steps // 5
+    batches = chain.from_iterable(repeat(loader))
+    for step, (inputs, targets) in enumerate(islice(batches, given.steps)):
+        loss = loss_of(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()  # the reference logs every step
+        if step + 1 == warm_up:
+            began = time.perf_counter()
+    return (given.steps - warm_up) * given.batch_size / (time.perf_counter() - began)
+
+
+def peak_of(command: list[str]) -> tuple[str, float]:
+    """Returns what the command printed, and the peak memory in MiB of its largest process."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *command], capture_output=True, text=True, check=False
+    )
+    text = done.stdout + done.stderr
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{text[-3000:]}")
+    return text, int(re.findall(r"PEAK (\d+)", text)[-1]) / 1024
+
+
+if __name__ == "__main__":
+    main()
