@@ -89,3 +89,17 @@ def test_a_number_of_workers_that_is_asked_for_is_taken():
     assert Execution(workers=3).worker_count(in_memory=True, processes=2) == 3
     with pytest.raises(RecipeError, match="workers=-1; give 0 or more"):
         Execution(workers=-1)
+
+
+def test_compiling_and_gradient_checkpointing_exclude_each_other():
+    with pytest.raises(RecipeError, match="compile and gradient_checkpointing exclude each other"):
+        Execution(compile=True, gradient_checkpointing=True)
+
+
+@pytest.mark.parametrize("saves_memory", [False, True])
+def test_freed_memory_is_kept_unless_memory_is_to_be_saved(monkeypatch, saves_memory):
+    called: list[str] = []
+    monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", lambda _: called.append("heap"))
+    monkeypatch.setattr("vertebra.engine.execution.limit_threads", lambda _: called.append("few"))
+    Execution(gradient_checkpointing=saves_memory).settle(torch.device("cpu"))
+    assert called == ["few"] if saves_memory else ["few", "heap"]

@@ -235,6 +235,13 @@ def test_a_compiled_run_learns_as_a_plain_one(album, finished, tmp_path):
     assert record.figures == pytest.approx(plain.figures, abs=1e-3)
 
 
+def test_gradient_checkpointing_changes_no_weight(recipe, finished, tmp_path):
+    saving = replace(recipe, execution=replace(recipe.execution, gradient_checkpointing=True))
+    record = run(saving, tmp_path / "run")
+    assert record.figures == finished[0].figures
+    assert same(weights(tmp_path / "run"), weights(finished[1]))
+
+
 def test_tensorboard_writes_into_the_run_beside_the_view(album, tmp_path):
     pytest.importorskip("tensorboard")
 

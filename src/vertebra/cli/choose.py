@@ -159,6 +159,7 @@ def _typed(flags: RecipeFlags) -> dict[str, Any]:
         "execution.precision": flags.precision,
         "execution.workers": flags.workers,
         "execution.compile": True if flags.compile else None,
+        "execution.gradient_checkpointing": True if flags.gradient_checkpointing else None,
         "pretrained": _pretrained(flags),
     }
     return {path: value for path, value in given.items() if value is not None}

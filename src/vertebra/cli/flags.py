@@ -75,6 +75,9 @@ class RecipeFlags:
     """Processes that decode images."""
     compile: Annotated[bool, shown()] = False
     """Compile the network; slower to start, faster to run."""
+    gradient_checkpointing: Annotated[bool, shown()] = False
+    """Train in less memory and more time: what lies within a block is computed again for the
+    backward pass. Gradients stay the same."""
     set: Annotated[UseAppendAction[tuple[str, ...]], shown("PATH=VALUE")] = ()
     """Any value of the recipe, as optimizer.weight_decay=1e-4; repeatable."""
     download: Annotated[bool, shown()] = False

@@ -98,8 +98,9 @@ def _execution(execution: Execution, split: Split) -> tuple[str, ...]:
         execution.precision: True,
         "channels last": execution.channels_last,
         "compiled": execution.compile,
+        "gradient checkpointing": execution.gradient_checkpointing,
         say.number_of(thread_count(), "thread"): device.type == "cpu",
-        "freed memory kept": can_keep(device),
+        "freed memory kept": can_keep(device) and not execution.gradient_checkpointing,
         say.number_of(workers, "data worker"): True,
         "images kept decoded": isinstance(split.reader, Decoded),
     }

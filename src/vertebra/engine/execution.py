@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from vertebra.cores import usable_cores
+from vertebra.engine.heap import keep_in_heap
+from vertebra.engine.threads import limit_threads
 from vertebra.errors import DeviceError, RecipeError
 from vertebra.layers.layout import lay_out_by_pixel
 
@@ -22,6 +24,8 @@ class Execution:
     device:        "auto" takes CUDA, then Apple's MPS, then the CPU.
     precision:     bf16 is autocast: weights and updates stay fp32.
     channels_last: memory layout of images and convolutions.
+    gradient_checkpointing: blocks keep their input alone in training, and compute the rest again
+                   for the backward pass: less memory, more time, the same gradients.
     workers:       processes that decode images; None takes one a core, at most 8, and 0 for data in
                    memory.
     """
@@ -30,9 +34,15 @@ class Execution:
     precision: Precision = "fp32"
     channels_last: bool = True
     compile: bool = False
+    gradient_checkpointing: bool = False
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        if self.compile and self.gradient_checkpointing:
+            raise RecipeError(
+                "compile and gradient_checkpointing exclude each other: torch cannot compile what "
+                "computes again block by block; choose one"
+            )
         if self.workers is not None and self.workers < 0:
             raise RecipeError(f"workers={self.workers}; give 0 or more, or null for the default")
 
@@ -50,6 +60,12 @@ class Execution:
         ):
             raise DeviceError(f"{device} has no bf16 arithmetic; use precision fp32")
         return device
+
+    def settle(self, device: torch.device) -> None:
+        """Suits this process to the device: threads, and what becomes of freed memory."""
+        limit_threads(device)
+        if not self.gradient_checkpointing:  # there memory counts for more than time
+            keep_in_heap(device)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Returns the context in which losses are computed."""

@@ -9,8 +9,6 @@ from vertebra.contracts import Classifier
 from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
 from vertebra.engine.execution import Execution
-from vertebra.engine.heap import keep_in_heap
-from vertebra.engine.threads import limit_threads
 from vertebra.errors import CheckpointError
 from vertebra.recipes.codec import from_data
 from vertebra.recipes.materials import build_model
@@ -71,8 +69,7 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
         ) from error
     execution = replace(recipe.execution, device=device or recipe.execution.device)
     target = execution.resolve()
-    keep_in_heap(target)
-    limit_threads(target)
+    execution.settle(target)
     execution.place(model, target)
     return Deployed(
         model=model.eval(),

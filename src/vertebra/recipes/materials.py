@@ -19,6 +19,7 @@ from vertebra.data.split import Splits, divide
 from vertebra.data.survey import FULL, Survey, survey
 from vertebra.data.unlabelled import Unlabelled, open_images
 from vertebra.engine.distributed import World
+from vertebra.engine.gradient_checkpointing import checkpoint_blocks
 from vertebra.engine.loop import Training
 from vertebra.methods.guidance import NOBODY, Guidance
 from vertebra.models.classifier import build_classifier, start_improbable
@@ -164,6 +165,8 @@ def build_training(
         method = phase.method.build(model, guidance)
     phase.fine_tuning.freeze(method)
     recipe.execution.place(method, device)
+    if recipe.execution.gradient_checkpointing:
+        checkpoint_blocks(method)
     steps_per_epoch = images / phase.data.batch_size
     return Training(
         method=method,

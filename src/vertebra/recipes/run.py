@@ -8,13 +8,11 @@ from vertebra.engine import checkpoint
 from vertebra.engine.clock import Clock
 from vertebra.engine.distributed import World, joined
 from vertebra.engine.environment import describe
-from vertebra.engine.heap import keep_in_heap
 from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import Training
 from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.observers import View
 from vertebra.engine.pace import Pace
-from vertebra.engine.threads import limit_threads
 from vertebra.errors import CheckpointError
 from vertebra.methods.fine_tuning import backbone_of
 from vertebra.models.pretrained import PretrainedReport
@@ -100,8 +98,7 @@ class _Run:
             with joined(recipe.execution.resolve().type) as world:
                 recipe.check(processes=world.size)
                 device = recipe.execution.resolve(local_rank=world.local_rank)
-                keep_in_heap(device)
-                limit_threads(device)
+                recipe.execution.settle(device)
                 view = self.view if world.leads else None
                 session = Session(self.directory, device, world, view, interrupts, self.clock)
                 # before anything is written: the weights that it starts from may be missing
