@@ -1,5 +1,6 @@
 """What every test runs under: one thread, no network, fixed examples, the development data."""
 
+import gc
 import ipaddress
 import os
 import signal
@@ -26,6 +27,17 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 # A shell that starts tests in the background has them ignore Ctrl-C, and what they start too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what imports have made: it would look at all of it each time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Lets the collector see them again: some libraries complain of what is left at the end."""
+    gc.unfreeze()
 
 
 def pytest_runtest_setup() -> None:
