@@ -13,27 +13,14 @@ FOLDER has train/ and val/ with a folder a class. What follows `--` goes to `ver
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import NamedTuple
 
+from train_against_timm import Measured, run
 from vertebra.bench.latency import Spread
-
-PEAK = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:]).returncode
-print("PEAK", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
-
-
-class Measured(NamedTuple):
-    images_per_s: float
-    peak_memory_mb: float
 
 
 def main() -> None:
@@ -53,8 +40,8 @@ def main() -> None:
     rounds: list[tuple[Measured, Measured]] = []
     for number in range(given.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "run"
-            pair = ours(given, run), usual(given, run / "recipe.json")
+            out = Path(folder) / "run"
+            pair = ours(given, out), usual(given, out / "recipe.json")
         rounds.append(pair)
         print(f"round {number + 1}: vertebra {pair[0]}, usual {pair[1]}", flush=True)
     for name in Measured._fields:
@@ -75,7 +62,7 @@ def ours(given: argparse.Namespace, out: Path) -> Measured:
         *chain.from_iterable(("--set", f"{path}={value}") for path, value in settings.items()),
         *given.flags,
     ]
-    _, memory = peak_of(command)
+    _, memory = run(command)
     events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     images, seconds, before = 0, 0.0, 0
     for each in events:
@@ -90,7 +77,7 @@ def ours(given: argparse.Namespace, out: Path) -> Measured:
 def usual(given: argparse.Namespace, recipe: Path) -> Measured:
     flags = ("data", "image_size", "batch_size", "steps", "workers")
     named = {"--" + name.replace("_", "-"): str(getattr(given, name)) for name in flags}
-    text, memory = peak_of(
+    text, memory = run(
         [sys.executable, __file__, "--usual", str(recipe), *chain.from_iterable(named.items())]
     )
     return Measured(float(re.findall(r"RATE (\S+)", text)[-1]), memory)
@@ -142,17 +129,6 @@ def usual_rate(given: argparse.Namespace) -> float:
         if step + 1 == warm_up:
             began = time.perf_counter()
     return (given.steps - warm_up) * given.batch_size / (time.perf_counter() - began)
-
-
-def peak_of(command: list[str]) -> tuple[str, float]:
-    """Returns what the command printed, and the peak memory in MiB of its largest process."""
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, *command], capture_output=True, text=True, check=False
-    )
-    text = done.stdout + done.stderr
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{text[-3000:]}")
-    return text, int(re.findall(r"PEAK (\d+)", text)[-1]) / 1024
 
 
 if __name__ == "__main__":

@@ -102,4 +102,4 @@ def test_freed_memory_is_kept_unless_memory_is_to_be_saved(monkeypatch, saves_me
     monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", lambda _: called.append("heap"))
     monkeypatch.setattr("vertebra.engine.execution.limit_threads", lambda _: called.append("few"))
     Execution(gradient_checkpointing=saves_memory).settle(torch.device("cpu"))
-    assert called == ["few"] if saves_memory else ["few", "heap"]
+    assert called == (["few"] if saves_memory else ["few", "heap"])

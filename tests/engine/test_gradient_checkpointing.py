@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vertebra.engine import gradient_checkpointing as module
 from vertebra.engine.gradient_checkpointing import checkpoint_blocks
 from vertebra.models.resnet import ResNetSpec
 from vertebra.seeding import seeded
@@ -43,10 +44,11 @@ def kept_bytes(model: nn.Module) -> int:
     blocks = [part for part in model.modules() if "forward" in vars(part)]
     hooks = [block.register_forward_pre_hook(note_input) for block in blocks]
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        answer = model.train()(images(96))  # alive, so that no place is used twice
+        answer = model.train()(images(96))
     for hook in hooks:
         hook.remove()
-    return answer.shape[0] and sum(kept.values())
+    del answer  # alive until now, so that no place was used twice
+    return sum(kept.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,8 +97,13 @@ def test_names_stay_and_a_copy_is_its_own():
     assert model.eval()(images()).abs().max() > 0
 
 
-def test_evaluation_is_not_concerned():
+def test_evaluation_and_frozen_passes_are_not_concerned(monkeypatch: pytest.MonkeyPatch):
+    calls: list[object] = []
+    monkeypatch.setattr(module, "checkpoint", lambda *given, **_: calls.append(given))
     model = create_model("resnet18", num_classes=5)
     wanted = model.eval()(images())
     checkpoint_blocks(model)
     assert torch.equal(model(images()), wanted)
+    with torch.no_grad():
+        model.train()(images())
+    assert not calls
