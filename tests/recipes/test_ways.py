@@ -91,10 +91,20 @@ def test_a_run_that_is_cut_off_resumes_to_the_bit(recipe, finished, tmp_path):
         patch.setitem(Saver.__init__.__kwdefaults__, "seconds", 0.0)  # saves each update
         run(recipe, tmp_path / "run", view=Scripted(at, cut))
     resume(tmp_path / "run")
+    assert_same(tmp_path / "run", finished)
+
+
+@pytest.mark.slow
+def test_gradient_checkpointing_changes_nothing(recipe, finished, tmp_path):
+    run(vary(recipe, {"execution.gradient_checkpointing": True}), tmp_path / "run")
+    assert_same(tmp_path / "run", finished)
+
+
+def assert_same(run_folder, other):
+    """Holds every tensor that two runs have saved against each other."""
     for kind in ("last", "best"):
         ours, theirs = (
-            checkpoint.load(place / "checkpoints" / kind).tensors
-            for place in (tmp_path / "run", finished)
+            checkpoint.load(place / "checkpoints" / kind).tensors for place in (run_folder, other)
         )
         assert ours.keys() == theirs.keys()
         for entry, tensors in theirs.items():
