@@ -1,9 +1,9 @@
 """Inference of our own implementations against the same models of timm, everything else equal.
 
 Both are plain eager modules in evaluation, with the same weights, layout, precision and threads, in
-one process; the two and our folded form are timed in turn (A B C A B C ...). A ratio is of the
-medians of one round; printed are the median and the quartiles over the rounds. Above 1, ours is
-faster.
+one process that keeps freed memory (unless --hand-back), as every command of ours does; the two and
+our folded form are timed in turn (A B C A B C ...). A ratio is of the medians of one round; printed
+are the median and the quartiles over the rounds. Above 1, ours is faster.
 
     uv run python benchmarks/inference_against_timm.py --threads 1
 """
@@ -21,6 +21,7 @@ from vertebra.bench.latency import ROUNDS, Spread, interleaved, quantile
 from vertebra.bench.settings import BenchSettings
 from vertebra.bench.work import Subject, draw_images, inference, inference_form, synchronizer
 from vertebra.contracts import Classifier
+from vertebra.engine.heap import keep_in_heap
 from vertebra.errors import CheckpointError
 from vertebra.models.shelf import SHELF
 from vertebra.models.weights import load_timm
@@ -56,6 +57,8 @@ def main() -> None:
         channels_last=given.channels_last,
         budget_s=given.budget,
     )
+    if not given.hand_back:
+        keep_in_heap(settings.torch_device)
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     found: dict[str, Found] = {}
@@ -83,6 +86,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--hand-back", action="store_true", help="freed memory, to the system")
     parser.add_argument("--rounds", type=int, default=3 * ROUNDS)
     parser.add_argument("--budget", type=float, default=10.0, help="seconds for each of the three")
     return parser.parse_args()

@@ -1,8 +1,8 @@
 """Each way to learn against plain supervised training of the same small network on the same images.
 
 Prints accuracy on the reported split with a 95% t-interval over seeds, beside the plain baseline at
-equal epochs and at two and four times as many (a step of most methods costs more than a plain one),
-and, with --cost, what a step takes in time and memory. Small scale: what holds for a network of 80
+equal epochs and at several times as many (a step of most methods costs more than a plain one), and,
+with --cost, what a step takes in time and memory. Small scale: what holds for a network of 80
 thousand weights and a few epochs of 7,200 images need not hold for ImageNet.
 
     uv run python benchmarks/methods_on_cifar.py --data cifar10-small.zip --out FOLDER
@@ -25,6 +25,7 @@ from scipy.stats import t
 
 from vertebra.data.augment import Augment, PadCrop
 from vertebra.data.label_noise import LabelNoise
+from vertebra.data.patches import Patches
 from vertebra.data.preprocess import Preprocess
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.duration import epochs
@@ -36,46 +37,70 @@ from vertebra.recipes.recipe import Data, Phase, Recipe, Selection
 from vertebra.recipes.run import run
 from vertebra.recipes.vary import vary
 from vertebra.recipes.ways.shelf import learn
+from vertebra.recipes.ways.single_image import PHOTO
 from vertebra.recipes.ways.wishes import Wishes
 from vertebra.records import RunDirectory, RunRecord, read_record
 
 NETWORK = ResNetSpec(blocks=(1, 1, 1, 1), block="basic", stem_pool=None, width=0.125)
 """ResNet-10, an eighth as wide, without the stem's pool."""
 
-LENGTHS = (1, 2, 4)
-"""Of the baseline, in those of the methods."""
-
 COST_STEPS, COST_ROUNDS = 24, 3
 
 
 @dataclass(frozen=True)
-class Question:
-    """Methods, and the baseline that they are meant to improve on.
+class Row:
+    """A way to learn, and how many times as long as was asked for."""
 
-    changes: to the recipe of both.
-    lengths: of the runs, in the epochs that were asked for: fewer images, more epochs.
+    way: str
+    times: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.way if self.times == 1 and self.way != PLAIN else f"{self.way} x{self.times}"
+
+
+PLAIN = "plain"
+
+TAUGHT = ("kd", "funmatch", "single-image", "arch-net")
+"""Methods that learn from a teacher, which is trained first, four times as wide."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """The baseline, at several lengths, and what is meant to improve on it.
+
+    changes: to the recipe of all.
+    longer:  the runs are, in the epochs that were asked for: fewer images, more epochs.
     """
 
-    methods: tuple[str, ...]
+    rows: tuple[Row, ...]
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     longer: int = 1
     has_pool: bool = False
 
 
-TAUGHT = ("kd", "funmatch", "single-image", "arch-net")
-"""Methods that learn from a teacher, which is trained first, four times as wide."""
-
 QUESTIONS: Mapping[str, Question] = {
     "all labels": Question(
-        ("gradient-tampering", "cosub", "mixskd", "co-training", *TAUGHT),
+        (
+            *(Row(PLAIN, times) for times in (1, 2, 4)),
+            *map(Row, ("gradient-tampering", "cosub", "mixskd", "co-training", *TAUGHT)),
+            Row("funmatch", 4),
+            Row("single-image", 4),
+        ),
     ),
     "a tenth of the labels": Question(
-        ("fixmatch", "noisy-student"), {"data.fraction": 0.1}, longer=10, has_pool=True
+        (*(Row(PLAIN, times) for times in (1, 4, 10)), Row("noisy-student"), Row("fixmatch")),
+        {"data.fraction": 0.1},
+        longer=10,
+        has_pool=True,
     ),
     "two fifths of the labels wrong": Question(
-        ("noisy-labels",), {"data.label_noise": LabelNoise(rate=0.4)}
+        (Row(PLAIN), Row("noisy-labels")), {"data.label_noise": LabelNoise(rate=0.4)}
     ),
 }
+
+IMAGES, PATCHES = 7_200, Patches(image=PHOTO).count
+"""In an epoch of the data, and in one of a picture's patches."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +131,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True, help="finished runs found here are read")
     parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=list(QUESTIONS))
+    parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="these only")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cost", action="store_true", help="time and memory of a step instead")
     return parser.parse_args()
@@ -114,14 +140,11 @@ def arguments() -> argparse.Namespace:
 def print_accuracies(
     name: str, question: Question, given: argparse.Namespace, teacher: Path
 ) -> None:
-    recipes: dict[str, list[Recipe]] = {}
-    for seed in range(given.seeds):
-        for times in LENGTHS:
-            plain = baseline(given.data, given.epochs * question.longer * times, seed)
-            recipes.setdefault(f"plain x{times}", []).append(vary(plain, question.changes))
-        for method in question.methods:
-            made = taught(method, question, given, teacher, seed)
-            recipes.setdefault(method, []).append(made)
+    recipes = {
+        row.name: [recipe_for(row, question, given, teacher, seed) for seed in range(given.seeds)]
+        for row in question.rows
+        if not given.rows or row.name in given.rows
+    }
     folder = given.out / name.replace(" ", "-")
     jobs = [
         Job(each, folder / f"{row.replace(' ', '-')}-{seed}")
@@ -137,25 +160,25 @@ def print_accuracies(
         figures = [next(records).figures["top1"] for _ in seeds]
         plain_figures = plain_figures or figures
         gains = [ours - theirs for ours, theirs in zip(figures, plain_figures, strict=True)]
-        paired = "" if row == f"plain x{LENGTHS[0]}" else interval(gains)
+        paired = "" if gains == [0.0] * len(gains) else interval(gains)
         shown = ", ".join(f"{value:.2%}" for value in figures)
         print(f"| {row} | {interval(figures)} | {shown} | {paired} |", flush=True)
 
 
 def print_costs(name: str, question: Question, given: argparse.Namespace, teacher: Path) -> None:
     """Short runs in processes of their own, the baseline and the methods in turn."""
-    length = {"plain": vary(baseline(given.data, 1, 0), question.changes)}
-    length |= {each: taught(each, question, given, teacher, 0) for each in question.methods}
-    found: dict[str, list[RunRecord]] = {row: [] for row in length}
+    ways = dict.fromkeys(row.way for row in question.rows)
+    recipes = {way: recipe_for(Row(way), question, given, teacher, 0) for way in ways}
+    found: dict[str, list[RunRecord]] = {row: [] for row in recipes}
     for _ in range(COST_ROUNDS):
-        for row, recipe in length.items():
+        for row, recipe in recipes.items():
             place = given.out / "cost"
             shutil.rmtree(place, ignore_errors=True)
             with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                 found[row].append(alone.submit(finished, Job(short(recipe), place)).result())
     print(f"\n{name}\n\n| | time of an image | peak memory |\n|---|---|---|")
     for row, records in found.items():
-        pairs = list(zip(found["plain"], records, strict=True))
+        pairs = list(zip(found[PLAIN], records, strict=True))
         time = median(plain.images_per_second / each.images_per_second for plain, each in pairs)
         memory = median(each.peak_memory_mb / plain.peak_memory_mb for plain, each in pairs)
         print(f"| {row} | {time:.2f} | {memory:.2f} |", flush=True)
@@ -192,16 +215,21 @@ def teacher_recipe(data: Path, length: float) -> Recipe:
     return vary(baseline(data, length, 100), {"model.width": 4 * NETWORK.width})
 
 
-def taught(
-    method: str, question: Question, given: argparse.Namespace, teacher: Path, seed: int
+def recipe_for(
+    row: Row, question: Question, given: argparse.Namespace, teacher: Path, seed: int
 ) -> Recipe:
-    """Returns the baseline made to learn by the method, as `vertebra train --method` does."""
-    plain = vary(baseline(given.data, given.epochs * question.longer, seed), question.changes)
+    """Returns the baseline made to learn in the row's way, as `vertebra train --method` does."""
+    length = given.epochs * question.longer * row.times
+    if row.way == "single-image":
+        length = round(length * IMAGES / PATCHES, 3)  # as many images in all
+    plain = vary(baseline(given.data, length, seed), question.changes)
+    if row.way == PLAIN:
+        return plain
     wishes = Wishes(
-        teachers=(str(teacher.absolute()),) if method in TAUGHT else (),
+        teachers=(str(teacher.absolute()),) if row.way in TAUGHT else (),
         unlabelled=Unlabelled(source=str(given.data.absolute())) if question.has_pool else None,
     )
-    return learn(plain, method, wishes).recipe
+    return learn(plain, row.way, wishes).recipe
 
 
 def short(recipe: Recipe) -> Recipe:

@@ -56,7 +56,7 @@ def test_the_page_shows_every_figure_and_how_it_came_about(read):
         "3 measurements on cpu: x86_64",
         "precision fp32 threads 2 measured 2026-11-22 13:21 UTC",
         "Accuracy against cost",
-        "resnetrs50 160 80.00 6 6 0.6 333.3 8 25.56 4.089 4.087 0 0.002048 0 11.11 140.2 1,536",
+        "resnetrs50 160 80.00 6 6 0.6 333.3 8 25.56 4.089 4.087 0 2.048 0 11.11 140.2 1,536",
         "huge at 224 px inference of 1: out of memory",
         "resnet50 at 224 px 78.80% A paper (2021)",
         "vertebra bench resnet50 --published --report b.html",

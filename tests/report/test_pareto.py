@@ -1,5 +1,7 @@
 """The front against brute force, and its figure."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.report.measured import drawn
@@ -81,3 +83,13 @@ def test_a_name_is_no_markup():
 def test_more_families_than_looks_are_drawn():
     many = [drawn(f"m{i}", top1=0.7, family=f"f{i}") for i in range(40)]
     assert len(against_cost(many, "macs")["data"]) == 41
+
+
+def test_counts_are_in_the_unit_that_suits_the_largest_of_those_drawn():
+    tiny = replace(FAST, figures={**FAST.figures, "macs": 231_200.0})
+    small = replace(FAIR, figures={**FAIR.figures, "macs": 6_310_000.0})
+    figure = against_cost([tiny, small], "macs")
+    assert figure["layout"]["xaxis"]["title"]["text"] == "MACs, M"
+    assert figure["data"][1]["x"] == [0.2312, 6.31]
+    assert "MACs 231.2 k" in figure["data"][1]["text"][0]
+    assert against_cost([tiny, BEST], "macs")["layout"]["xaxis"]["title"]["text"] == "MACs, G"

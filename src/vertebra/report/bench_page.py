@@ -7,7 +7,7 @@ from vertebra.report import pareto
 from vertebra.report import quantities as say
 from vertebra.report.document import document
 from vertebra.report.markup import Content, Html, element, plot, section, table, tree
-from vertebra.report.measured import QUANTITIES, Measured, known
+from vertebra.report.measured import QUANTITIES, Measured, column, known
 
 _COSTS = (
     "latency_ms",
@@ -67,7 +67,7 @@ def _plot(measured: Sequence[Measured], figures: Mapping[str, Json]) -> Html:
     has_accuracy = any(each.top1 is not None for each in measured)
     title = "Accuracy against cost" if has_accuracy else "Latency against cost"
     options = [
-        element("option", QUANTITIES[name].label, attributes={"value": name}) for name in figures
+        element("option", QUANTITIES[name].title, attributes={"value": name}) for name in figures
     ]
     menu = element("select", *options, attributes={"data-draws": "cost"})
     said = (
@@ -84,13 +84,14 @@ def _table(measured: Sequence[Measured]) -> Html:
     names = known(measured, _COLUMNS)
     has_accuracy = any(each.top1 is not None for each in measured)
     heads = ["model", "px", *(["top-1, %"] if has_accuracy else [])]
-    heads += [QUANTITIES[name].label for name in names]
+    quantities = {name: column(name, measured) for name in names}
+    heads += [each.label for each in quantities.values()]
     rows: list[list[Content]] = []
     for each in measured:
         row = [each.name, str(each.image_size)]
         if has_accuracy:
             row.append(say.NOTHING if each.top1 is None else f"{100 * each.top1:.2f}")
-        rows.append([*row, *(each.text(name) for name in names)])
+        rows.append([*row, *(as_.said(each.figure(name)) for name, as_ in quantities.items())])
     whole = table(heads, rows, numbers=len(heads) - 1)
     hint = "A click on a head sorts. MACs are multiply-adds; memory is in MB of 1024 x 1024."
     return section(

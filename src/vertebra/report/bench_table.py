@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vertebra.report import quantities as say
-from vertebra.report.measured import Measured
+from vertebra.report.measured import QUANTITIES, Measured
 from vertebra.report.terminal import names_table
 
 _WIDTH = 100
@@ -59,8 +59,14 @@ def _operators(measured: Sequence[Measured]) -> RenderableType:
 def _times(measured: Sequence[Measured]) -> RenderableType:
     columns = ("latency and throughput", "px", "p50 ms", "p95 ms", "ratio", "images/s", "batch")
     names = ("latency_ms", "latency_p95_ms", "latency_ratio", "images_per_s", "best_batch_size")
-    rows = [(each.name, each.image_size, *map(each.text, names)) for each in measured]
+    rows = [
+        (each.name, each.image_size, *(_figure(each, name) for name in names)) for each in measured
+    ]
     return names_table(columns, rows, numbers=6)
+
+
+def _figure(each: Measured, name: str) -> str:
+    return QUANTITIES[name].said(each.figure(name))
 
 
 def _amount(each: Measured, name: str) -> str:

@@ -1,6 +1,6 @@
 """A model that was measured, as tables and plots show it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,13 +11,20 @@ class Quantity(NamedTuple):
     """What a figure is called, in which unit, and by what it is multiplied to be in it."""
 
     title: str
-    unit: str
+    unit: str = ""
     factor: float = 1.0
 
     @property
     def label(self) -> str:
         """Title and unit, as at an axis."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def said(self, figure: float | None) -> str:
+        """Returns a figure in this unit, four digits of it."""
+        if figure is None:
+            return NOTHING
+        number = figure * self.factor
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -27,19 +34,22 @@ QUANTITIES: Mapping[str, Quantity] = {
     "images_per_s": Quantity("throughput", "images/s"),
     "best_batch_size": Quantity("best batch", ""),
     "image_ms": Quantity("time an image at the best batch", "ms"),
-    "parameters": Quantity("parameters", "M", 1e-6),
-    "macs": Quantity("MACs", "G", 1e-9),
-    "macs_convolution": Quantity("of convolutions", "G", 1e-9),
-    "macs_depthwise": Quantity("depthwise", "G", 1e-9),
-    "macs_linear": Quantity("linear", "G", 1e-9),
-    "macs_matmul": Quantity("matmul", "G", 1e-9),
-    "activations": Quantity("activations", "M", 1e-6),
+    "parameters": Quantity("parameters"),
+    "macs": Quantity("MACs"),
+    "macs_convolution": Quantity("of convolutions"),
+    "macs_depthwise": Quantity("depthwise"),
+    "macs_linear": Quantity("linear"),
+    "macs_matmul": Quantity("matmul"),
+    "activations": Quantity("activations"),
     "inference_memory_mb": Quantity("inference memory", "MB"),
     "training_memory_mb": Quantity("training memory", "MB"),
     "peak_memory_mb": Quantity("memory of the run", "MB"),
     "train_seconds": Quantity("time in training", "min", 1 / 60),
 }
 """The figures of a measurement or a run, by the names that its records give them."""
+
+_COUNTS = ("parameters", "activations", "macs")
+_THOUSANDS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +73,31 @@ class Measured:
     source: str | None = None
     failure: str | None = None
 
-    def value(self, name: str) -> float | None:
-        """Returns a figure in the unit of its quantity."""
+    def figure(self, name: str) -> float | None:
+        """Returns a figure as its record has it; the time of an image is that at the best batch."""
         if name == "image_ms":
             rate = self.figures.get("images_per_s")
             return 1000 / rate if rate else None
-        number = self.figures.get(name)
-        return None if number is None else number * QUANTITIES[name].factor
+        return self.figures.get(name)
 
-    def text(self, name: str) -> str:
-        """Returns a figure in the unit of its quantity, four digits of it."""
-        number = self.value(name)
-        if number is None:
-            return NOTHING
-        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+def quantity(name: str, figures: Iterable[float | None]) -> Quantity:
+    """Returns one of `QUANTITIES`; a count in the unit that suits the largest of the figures."""
+    plain = QUANTITIES[name]
+    if not name.startswith(_COUNTS):
+        return plain
+    largest = max((each for each in figures if each is not None), default=0.0)
+    for unit, size in _THOUSANDS:
+        if largest >= size:
+            return plain._replace(unit=unit, factor=1 / size)
+    return plain
+
+
+def column(name: str, measured: Iterable[Measured]) -> Quantity:
+    """Returns one of `QUANTITIES` as it suits the figures of these models."""
+    return quantity(name, [each.figure(name) for each in measured])
 
 
 def known(measured: Sequence[Measured], names: Sequence[str]) -> list[str]:
     """Returns those of some quantities that any model has."""
-    return [name for name in names if any(each.value(name) is not None for each in measured)]
+    return [name for name in names if any(each.figure(name) is not None for each in measured)]

@@ -13,7 +13,7 @@ from itertools import cycle, product
 from math import floor, log10
 
 from vertebra.records import Json
-from vertebra.report.measured import QUANTITIES, Measured, known
+from vertebra.report.measured import QUANTITIES, Measured, Quantity, column, known
 from vertebra.report.quantities import percent, plain
 
 _COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--muted)")
@@ -47,9 +47,9 @@ def against_cost(
 
     accuracy: what stands at its axis.
     """
-    drawn = [each for each in measured if each.top1 is not None and each.value(cost) is not None]
+    drawn = [each for each in measured if each.top1 is not None and each.figure(cost) is not None]
     y = [each.top1 or 0.0 for each in drawn]
-    x = [each.value(cost) or 0.0 for each in drawn]
+    quantity, x = _axis_of(drawn, cost)
     best = front(y, x)
     line = {
         "type": "scatter",
@@ -62,7 +62,7 @@ def against_cost(
     }
     labels = [{"x": x[place], "y": y[place], "text": _name(drawn[place])} for place in best]
     axis = {"title": {"text": accuracy}, "tickformat": ".3~p"}
-    return _figure([line, *_families(drawn, x, y, bright=best)], x, cost, axis, labels)
+    return _figure([line, *_families(drawn, x, y, bright=best)], x, quantity, axis, labels)
 
 
 def time_against(measured: Sequence[Measured], cost: str) -> Json:
@@ -70,22 +70,28 @@ def time_against(measured: Sequence[Measured], cost: str) -> Json:
     drawn = [
         each
         for each in measured
-        if each.value("latency_ms") is not None and each.value(cost) is not None
+        if each.figure("latency_ms") is not None and each.figure(cost) is not None
     ]
-    y = [each.value("latency_ms") or 0.0 for each in drawn]
-    x = [each.value(cost) or 0.0 for each in drawn]
-    axis = {"title": {"text": QUANTITIES["latency_ms"].label}, **scale(y)}
-    return _figure(_families(drawn, x, y, bright=range(len(x))), x, cost, axis, [])
+    latency, y = _axis_of(drawn, "latency_ms")
+    quantity, x = _axis_of(drawn, cost)
+    axis = {"title": {"text": latency.label}, **scale(y)}
+    return _figure(_families(drawn, x, y, bright=range(len(x))), x, quantity, axis, [])
+
+
+def _axis_of(drawn: Sequence[Measured], name: str) -> tuple[Quantity, list[float]]:
+    """Returns a quantity in the unit that suits the models, and their figures in it."""
+    quantity = column(name, drawn)
+    return quantity, [(each.figure(name) or 0.0) * quantity.factor for each in drawn]
 
 
 def _figure(
-    traces: list[Json], x: list[float], cost: str, y_axis: Json, labels: list[Json]
+    traces: list[Json], x: list[float], cost: Quantity, y_axis: Json, labels: list[Json]
 ) -> Json:
     return {
         "data": traces,
         "labels": labels,
         "layout": {
-            "xaxis": {"title": {"text": QUANTITIES[cost].label}, **scale(x)},
+            "xaxis": {"title": {"text": cost.label}, **scale(x)},
             "yaxis": y_axis,
             "hovermode": "closest",
             "showlegend": True,
@@ -143,10 +149,9 @@ def _hover(each: Measured) -> str:
     if each.top1 is not None:
         half = "" if each.half is None else f" ± {100 * each.half:.2f}"
         lines.append(f"top-1 {percent(each.top1)}{half}, {escape(plain(each.origin), quote=False)}")
-    lines += [
-        f"{QUANTITIES[name].title} {each.text(name)} {QUANTITIES[name].unit}"
-        for name in known([each], _HOVER)
-    ]
+    for name in known([each], _HOVER):
+        quantity = column(name, [each])
+        lines.append(f"{quantity.title} {quantity.said(each.figure(name))} {quantity.unit}")
     return "<br>".join(lines)
 
 

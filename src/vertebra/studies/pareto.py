@@ -7,7 +7,7 @@ the most points count, and the points of others are left out of its axis and tol
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vertebra.report.measured import QUANTITIES, known
+from vertebra.report.measured import QUANTITIES, Quantity, column, known
 from vertebra.report.pareto import front
 from vertebra.report.quantities import number_of, percent
 from vertebra.studies.point import Point
@@ -49,7 +49,7 @@ def fronts(points: Sequence[Point]) -> Fronts:
     same_data, left_out = _comparable(points, "top1")
     drawn: dict[str, tuple[Point, ...]] = {}
     for cost in known([each.measured for each in same_data], COSTS):
-        alike, said = _comparable([each for each in same_data if each.value(cost)], cost)
+        alike, said = _comparable([each for each in same_data if each.figure(cost)], cost)
         if alike:
             drawn[cost] = tuple(alike)
         left_out += said
@@ -76,7 +76,7 @@ def _comparable(points: Sequence[Point], name: str) -> tuple[list[Point], list[s
 
 def _best(points: Sequence[Point], cost: str) -> tuple[Point, ...]:
     accuracies = [each.measured.top1 or 0.0 for each in points]
-    places = front(accuracies, [each.value(cost) or 0.0 for each in points])
+    places = front(accuracies, [each.figure(cost) or 0.0 for each in points])
     return tuple(points[place] for place in places)
 
 
@@ -90,38 +90,43 @@ def read_fronts(found: Fronts, left_out: Sequence[str] = ()) -> Reading:
 
 def _front_table(found: Fronts) -> Table:
     best = [each for each in found.points if any(each in chosen for chosen in found.best.values())]
+    quantities = {cost: column(cost, [each.measured for each in best]) for cost in found.drawn}
     columns = (
         Column("on a front"),
         Column("px", "number"),
         Column("top-1", "share"),
-        *(Column(QUANTITIES[cost].label, "number") for cost in found.drawn),
+        *(Column(each.label, "number") for each in quantities.values()),
     )
     rows = tuple(
-        (*_head(each), *(_starred(found, each, cost) for cost in found.drawn)) for each in best
+        (*_head(each), *(_starred(found, each, *known_as) for known_as in quantities.items()))
+        for each in best
     )
     return Table("Fronts", columns, rows, "A star: nothing as cheap in this is as accurate.")
 
 
-def _starred(found: Fronts, point: Point, cost: str) -> Value:
+def _starred(found: Fronts, point: Point, cost: str, quantity: Quantity) -> Value:
     star = " *" if point in found.best[cost] else ""
-    return f"{point.measured.text(cost)}{star}" if point in found.drawn[cost] else None
+    figure = quantity.said(point.figure(cost))
+    return f"{figure}{star}" if point in found.drawn[cost] else None
 
 
 def _whole_table(found: Fronts) -> Table:
-    costs = known([each.measured for each in found.points], COSTS)
+    measured = [each.measured for each in found.points]
+    quantities = {cost: column(cost, measured) for cost in known(measured, COSTS)}
     columns = (
         Column("record"),
         Column("accuracy of"),
         Column("on the front of"),
         Column("px", "number"),
         Column("top-1", "share"),
-        *(Column(QUANTITIES[cost].label, "number") for cost in costs),
+        *(Column(each.label, "number") for each in quantities.values()),
     )
     rows: list[tuple[Value, ...]] = []
     for each in found.points:
         name, *rest = _head(each)
         chosen = [QUANTITIES[cost].title for cost in found.best if each in found.best[cost]]
-        values = [each.value(cost) for cost in costs]
+        figures = [(each.figure(cost), quantity) for cost, quantity in quantities.items()]
+        values = [None if it is None else it * quantity.factor for it, quantity in figures]
         rows.append((name, each.measured.origin, ", ".join(chosen), *rest, *values))
     note = "Top-1 of several runs is their mean, ± half of its 95% interval."
     under = [f"{QUANTITIES[cost].title}: {said}." for cost, said in conditions_of(found).items()]

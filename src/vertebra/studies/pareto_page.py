@@ -53,7 +53,7 @@ def _plot(figures: Mapping[str, Json]) -> Html:
     if not figures:
         return Html()
     options: Sequence[Html] = [
-        element("option", QUANTITIES[name].label, attributes={"value": name}) for name in figures
+        element("option", QUANTITIES[name].title, attributes={"value": name}) for name in figures
     ]
     menu = element("select", *options, attributes={"data-draws": "cost"})
     said = (

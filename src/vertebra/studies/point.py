@@ -28,9 +28,9 @@ class Point:
     classes: int = 0
     run: Path | None = None
 
-    def value(self, name: str) -> float | None:
-        """Returns a figure as `Measured` has it."""
-        return self.measured.value(name)
+    def figure(self, name: str) -> float | None:
+        """Returns a figure as its record has it."""
+        return self.measured.figure(name)
 
     @property
     def top1(self) -> float | Interval | None:

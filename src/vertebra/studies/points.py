@@ -85,7 +85,7 @@ def with_latency(
     untimed = {
         place: each.recipe
         for place, each in enumerate(points)
-        if each.recipe is not None and each.value("latency_ms") is None and each.classes
+        if each.recipe is not None and each.figure("latency_ms") is None and each.classes
     }
     if not untimed:
         return list(points)

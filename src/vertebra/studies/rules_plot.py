@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from vertebra.records import Json
-from vertebra.report.measured import QUANTITIES
+from vertebra.report.measured import Quantity, quantity
 from vertebra.report.pareto import scale
 from vertebra.report.quantities import percent, plain
 from vertebra.studies.statistics import Interval
@@ -23,32 +23,32 @@ class Curve(NamedTuple):
 def rules_plot(curves: Sequence[Curve], cost: str) -> Json:
     """Returns the figure in plotly's JSON; None where there is no point.
 
-    cost: one of `QUANTITIES`.
+    cost: the name of a quantity, as in `QUANTITIES`.
     """
-    quantity = QUANTITIES[cost]
-    costs = [x * quantity.factor for curve in curves for _, x, _ in curve.points]
+    costs = [x for curve in curves for _, x, _ in curve.points]
     if not costs:
         return None
-    traces = [_trace(curve, cost, place) for place, curve in enumerate(curves)]
+    unit = quantity(cost, costs)
+    traces = [_trace(curve, unit, place) for place, curve in enumerate(curves)]
     return {
         "data": traces,
         "layout": {
             "showlegend": True,
             "hovermode": "closest",
-            "xaxis": {"title": {"text": quantity.label}, **scale(costs)},
+            "xaxis": {"title": {"text": unit.label}, **scale([x * unit.factor for x in costs])},
             "yaxis": {"title": {"text": "top-1 accuracy"}, "tickformat": ".3~p"},
         },
         "height": 380,
     }
 
 
-def _trace(curve: Curve, cost: str, place: int) -> Json:
-    quantity, colour = QUANTITIES[cost], _COLOURS[place % len(_COLOURS)]
+def _trace(curve: Curve, unit: Quantity, place: int) -> Json:
+    colour = _COLOURS[place % len(_COLOURS)]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": escape(plain(curve.name), quote=False),
-        "x": [x * quantity.factor for _, x, _ in curve.points],
+        "x": [x * unit.factor for _, x, _ in curve.points],
         "y": [figure.mean for *_, figure in curve.points],
         "error_y": {
             "type": "data",
@@ -56,17 +56,16 @@ def _trace(curve: Curve, cost: str, place: int) -> Json:
             "thickness": 1.2,
             "color": colour,
         },
-        "text": [_hover(*point, cost) for point in curve.points],
+        "text": [_hover(*point, unit) for point in curve.points],
         "hoverinfo": "text",
         "line": {"color": colour, "width": 2},
         "marker": {"color": colour, "size": 8},
     }
 
 
-def _hover(name: str, x: float, figure: Interval, cost: str) -> str:
-    quantity = QUANTITIES[cost]
+def _hover(name: str, x: float, figure: Interval, unit: Quantity) -> str:
     half = "" if figure.half is None else f" ± {100 * figure.half:.2f}"
     return (
         f"<b>{escape(plain(name), quote=False)}</b><br>{percent(figure.mean)}{half}, "
-        f"{figure.n} seeds<br>{quantity.title} {x * quantity.factor:.4g} {quantity.unit}"
+        f"{figure.n} seeds<br>{unit.title} {unit.said(x)} {unit.unit}"
     )
