@@ -7,6 +7,7 @@ the last is supervised training from scratch on that share. As `vertebra pretrai
 `vertebra probe --fractions` do it; what lies finished in --out is read.
 
     uv run python benchmarks/pretraining_on_cifar.py --data cifar10-small.zip --out FOLDER
+    uv run python benchmarks/pretraining_on_cifar.py --data cifar10-small.zip --out FOLDER --cost
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from methods_on_cifar import Job, baseline, finished, interval
+from methods_on_cifar import PLAIN, Job, baseline, finished, interval, print_costs
 from vertebra.recipes.few_labels import FewLabels, attempt, plan
 from vertebra.recipes.materials import gather
 from vertebra.recipes.probe import Protocols, images_for, run_subject, untrained, worth
@@ -37,11 +38,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=["byol", "simclr"])
-    parser.add_argument("--epochs", type=float, default=100)
+    parser.add_argument("--epochs", type=float, default=40)
     parser.add_argument("--fraction", type=float, default=0.1, help="of the labels")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--cost", action="store_true", help="time and memory of a step instead")
     given = parser.parse_args()
+    if given.cost:
+        recipes = {method: recipe(given.data, method, 1, 0) for method in given.methods}
+        print_costs("no labels", {PLAIN: baseline(given.data, 1, 0), **recipes}, given.out)
+    else:
+        print_worths(given)
+
+
+def print_worths(given: argparse.Namespace) -> None:
     jobs = [
         (Job(recipe(given.data, method, given.epochs, seed), given.out / f"{method}-{seed}"), given)
         for seed in range(given.seeds)

@@ -10,7 +10,6 @@ from torchvision.transforms import InterpolationMode, v2
 from vertebra.contracts import Batch
 from vertebra.data.augment import (
     Augment,
-    ColorJitter,
     PadCrop,
     RandomResizedCrop,
     Resize,
@@ -18,6 +17,7 @@ from vertebra.data.augment import (
 )
 from vertebra.data.blur import Blur, blurred
 from vertebra.data.erase import Erase
+from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
 from vertebra.data.pixels import Pixels, picture_of, pixels_of
 from vertebra.data.preprocess import Preprocess, pack

@@ -100,6 +100,22 @@ def test_gradient_checkpointing_changes_nothing(recipe, finished, tmp_path):
     assert_same(tmp_path / "run", finished)
 
 
+@pytest.mark.slow
+def test_compiled_it_learns_the_same(recipe, finished, tmp_path):
+    from torch._inductor import config
+
+    torch.compiler.reset()
+    with config.patch(fallback_random=True):  # draws as torch makes them uncompiled
+        run(vary(recipe, {"execution.compile": True}), tmp_path / "run")
+    ours, theirs = (
+        checkpoint.load(place / "checkpoints" / "last").tensors
+        for place in (tmp_path / "run", finished)
+    )
+    assert ours.keys() == theirs.keys()
+    for entry, tensors in theirs.items():
+        torch.testing.assert_close(ours[entry], tensors, rtol=1e-3, atol=1e-4)
+
+
 def assert_same(run_folder, other):
     """Holds every tensor that two runs have saved against each other."""
     for kind in ("last", "best"):

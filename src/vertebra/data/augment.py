@@ -2,17 +2,16 @@
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms import v2
 
 from vertebra.contracts import Batch
 from vertebra.data.blur import Blur
 from vertebra.data.erase import Erase
+from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
 from vertebra.data.pixels import Pixels, picture_of, pixels_of
 from vertebra.data.preprocess import Preprocess
@@ -101,32 +100,6 @@ class Resize:
     def sample(self, pixels: Pixels, preprocess: Preprocess) -> Pixels:
         """pixels: [H, W, C] -> the centre, [S, S, C]."""
         return pixels_of(preprocess.centre(picture_of(pixels)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColorJitter:
-    """Random colour: each factor from [1 - x, 1 + x], hue moved by up to `hue` of the circle.
-
-    The four are done in random order, to a picture with `probability`.
-    """
-
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    probability: float = 1.0
-
-    def __post_init__(self) -> None:
-        _require_probability("probability", self.probability)
-        if min(self.brightness, self.contrast, self.saturation) < 0 or not 0 <= self.hue <= 0.5:
-            raise RecipeError(
-                f"brightness={self.brightness}, contrast={self.contrast}, "
-                f"saturation={self.saturation}, hue={self.hue}; give zero or more, hue at most 0.5"
-            )
-
-    def sample(self, image: Image.Image) -> Image.Image:
-        """Returns the picture with other colours, or as it is."""
-        return _color_jitter(self)(image) if _happens(self.probability) else image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,8 +210,3 @@ def _happens(probability: float) -> bool:
 def _require_probability(name: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise RecipeError(f"{name}={value}; give a probability from 0 to 1")
-
-
-@lru_cache(maxsize=8)  # building it costs more than a small image's colours
-def _color_jitter(spec: ColorJitter) -> v2.ColorJitter:
-    return v2.ColorJitter(spec.brightness, spec.contrast, spec.saturation, spec.hue)

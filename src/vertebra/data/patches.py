@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from vertebra.data.augment import ColorJitter
 from vertebra.data.decode import MODES
 from vertebra.data.images import Split
+from vertebra.data.jitter import ColorJitter
 from vertebra.data.names import Names
 from vertebra.data.photos import PHOTOS, open_photo
 from vertebra.data.readers import Arrays, Reader

@@ -10,7 +10,8 @@ unmeasured apart. The distillation of section 5.3 is a method of its own. Batch 
 
 from dataclasses import replace
 
-from vertebra.data.augment import Augment, ColorJitter
+from vertebra.data.augment import Augment
+from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
 from vertebra.duration import epochs
 from vertebra.engine.optimizers import SGD

@@ -8,7 +8,8 @@ stochastic depth grows to twice the constant 0.05, the same on average. LayerSca
 timm's value, where there it is 1e-4.
 """
 
-from vertebra.data.augment import Augment, ColorJitter
+from vertebra.data.augment import Augment
+from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
 from vertebra.data.preprocess import Preprocess
 from vertebra.duration import epochs

@@ -6,7 +6,8 @@ Differs: the picture is one that scikit-learn bundles, smaller than the authors'
 megapixels: give a better one. The rate follows a cosine, where theirs is halved twice.
 """
 
-from vertebra.data.augment import Augment, ColorJitter, Solarize
+from vertebra.data.augment import Augment, Solarize
+from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
 from vertebra.data.patches import Patches
 from vertebra.duration import epochs
