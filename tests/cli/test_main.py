@@ -160,3 +160,11 @@ def test_what_a_plain_terminal_cannot_show_is_escaped(tmp_path):
     )
     assert found.returncode == 2
     assert found.stderr.startswith("error: \\u2603\\udce9 does not exist; ")
+
+
+def test_help_breaks_lines_where_the_terminal_ends_and_not_where_the_source_does(
+    capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    assert command(["probe", "--help"]) == 0
+    assert "on with what is missing. Default is the next free one of" in capsys.readouterr().out

@@ -126,10 +126,12 @@ def _study(arguments: list[str]) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     import tyro
 
+    from vertebra.cli.help_texts import with_help
+
     module = import_module(f"vertebra.cli.{name.replace('-', '_').replace(' ', '_')}")
     try:
         parsed = tyro.cli(
-            module.Arguments,
+            with_help(module.Arguments),
             args=arguments,
             prog=f"vertebra {name}",
             description=_description(module.Arguments),
