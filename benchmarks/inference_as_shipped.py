@@ -6,6 +6,7 @@ is of the medians of one round. Above 1, ours is faster. Peak memory is the larg
 either process after each model, weights of one model at a time.
 
     uv run python benchmarks/inference_as_shipped.py --batch-size 16
+    uv run python benchmarks/inference_as_shipped.py --models resnest50 --channels-last
 """
 
 import argparse
@@ -43,8 +44,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--calls", type=int, default=3, help="of a round, for each")
+    parser.add_argument("--channels-last", action="store_true", help="timm's models too")
     given = parser.parse_args()
-    sides = {"timm": start(timms), "ours": start(ours)}
+    sides = {"timm": start(timms_by_pixel if given.channels_last else timms), "ours": start(ours)}
     ratios: list[float] = []
     for name in given.models:
         for side, model in (("timm", MODELS[name]), ("ours", name)):
@@ -104,14 +106,19 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def timms(name: str, batch_size: int) -> Callable[[], object]:
+def timms_by_pixel(name: str, batch_size: int) -> Callable[[], object]:
+    return timms(name, batch_size, is_channels_last=True)
+
+
+def timms(name: str, batch_size: int, is_channels_last: bool = False) -> Callable[[], object]:
     import timm
     import torch
 
     torch.manual_seed(0)
-    model = timm.create_model(name).eval()
+    layout = torch.channels_last if is_channels_last else torch.contiguous_format
+    model = timm.create_model(name).eval().to(memory_format=layout)
     size = model.default_cfg["input_size"][-1]
-    images = torch.randn(batch_size, 3, size, size)
+    images = torch.randn(batch_size, 3, size, size).contiguous(memory_format=layout)
 
     @torch.inference_mode()
     def call() -> object:

@@ -9,6 +9,7 @@ from vertebra.errors import DeviceError, MismatchError
 from vertebra.export import optimize as module
 from vertebra.export.optimize import compare, has_bf16, optimize
 from vertebra.export.packed import PackedConv, pack
+from vertebra.models.convnext import ConvNeXtSpec
 from vertebra.tasks.classify import create_model
 
 CPU = torch.device("cpu")
@@ -109,6 +110,47 @@ def test_a_convolution_that_is_used_twice_keeps_its_activations_apart():
 def test_every_kind_of_convolution_packs(conv: nn.Conv2d):
     fast = optimize(nn.Sequential(conv), draw(2, 4, 12, 12))
     assert fast.packed == 1 and fast.difference < 1e-5
+
+
+@pytest.mark.parametrize("act", [nn.GELU(), nn.GELU(approximate="tanh"), nn.Hardswish()])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_linear_maps_pack_with_their_activations(act: nn.Module, has_bias: bool):
+    net = nn.Sequential(nn.Linear(12, 7, bias=has_bias), act, nn.Linear(7, 3))
+    fast = optimize(net, draw(2, 4, 5, 12))
+    assert fast.packed == 2 and fast.difference < 1e-5
+    assert type(fast.net[1]) is nn.Identity
+    assert fast(draw(1, 4, 9, 12)).shape == (1, 4, 9, 3)
+
+
+def test_activations_of_convnext_are_computed_with_its_linear_maps():
+    spec = ConvNeXtSpec(blocks=(1, 1, 1, 1), width=0.125, layer_scale=0.5)
+    fast = optimize(spec.build(in_channels=3).eval(), draw(2, 3, 64, 64))
+    assert fast.difference < 1e-5
+    assert not any(isinstance(part, nn.GELU) for part in fast.modules())
+
+
+class Curious(nn.Module):
+    """Looks at a convolution while it uses it."""
+
+    def __init__(self, *, uses_values: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.uses_values = uses_values
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.conv(x.to(self.conv.weight.dtype))
+        scale = self.conv.weight.mean() if self.uses_values else self.conv.kernel_size[0]
+        return made * scale
+
+
+def test_what_a_network_asks_of_its_convolutions_is_still_there():
+    fast = optimize(Curious(uses_values=False), draw(2, 3, 8, 8))
+    assert fast.packed == 1 and fast.difference < 1e-5
+
+
+def test_a_network_that_uses_weights_by_itself_is_refused():
+    with pytest.raises(MismatchError):
+        optimize(Curious(uses_values=True), draw(2, 3, 8, 8))
 
 
 @pytest.mark.parametrize(

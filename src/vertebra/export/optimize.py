@@ -2,7 +2,7 @@
 
 norms       folded into the convolutions before them
 layout      channels last, where convolutions are faster
-packing     on a CPU, convolutions laid out once for oneDNN, with their activations
+packing     on a CPU, convolutions and linear maps laid out once for oneDNN, with activations
 precision   fp32, or bf16 where the device has instructions for it
 compiling   by torch.compile with frozen weights, where it is asked for
 """
@@ -33,7 +33,7 @@ class Optimized(nn.Module):
     """A network for inference: images [N, C, H, W] -> what the network gives, in fp32.
 
     difference: how far its answers lay from the network's, as a share of the largest.
-    packed:     convolutions that are laid out for this CPU.
+    packed:     convolutions and linear maps that are laid out for this CPU.
     """
 
     def __init__(self, net: nn.Module, dtype: torch.dtype, *, packed: int) -> None:

@@ -83,14 +83,16 @@ class ConvNeXtBlock(Foldable):
         return torch.addcmul(x, branch, self.gamma.view(-1, 1, 1))  # one pass over memory, not two
 
     def folded(self) -> nn.Module:
-        """Returns a block without gamma, whose last linear layer is scaled by it."""
-        if self.gamma is None:
-            return self
+        """Returns a block without gamma, whose last linear layer is scaled by it, and whose first
+        one has the activation beside it."""
         block = deepcopy(self)
-        with torch.no_grad():
-            block.reduce.weight.mul_(self.gamma[:, None])
-            block.reduce.bias.mul_(self.gamma)
-        block.gamma = None
+        if self.gamma is not None:
+            with torch.no_grad():
+                block.reduce.weight.mul_(self.gamma[:, None])
+                block.reduce.bias.mul_(self.gamma)
+            block.gamma = None
+        widen = nn.Sequential(OrderedDict(linear=self.expand, act=self.act))
+        block.expand, block.act = deepcopy(widen), nn.Identity()
         return block
 
 
