@@ -44,7 +44,7 @@ from vertebra.records import RunDirectory, RunRecord, read_record
 NETWORK = ResNetSpec(blocks=(1, 1, 1, 1), block="basic", stem_pool=None, width=0.125)
 """ResNet-10, an eighth as wide, without the stem's pool."""
 
-COST_STEPS, COST_ROUNDS = 24, 3
+COST_STEPS = 24
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,10 @@ def main() -> None:
     for name in given.questions:
         question = QUESTIONS[name]
         if given.cost:
-            ways = dict.fromkeys(row.way for row in question.rows)
+            asked = [row for row in question.rows if not given.rows or row.name in given.rows]
+            ways = dict.fromkeys((PLAIN, *(row.way for row in asked)))
             recipes = {way: recipe_for(Row(way), question, given, teacher, 0) for way in ways}
-            print_costs(name, recipes, given.out)
+            print_costs(name, recipes, given)
         else:
             print_accuracies(name, question, given, teacher)
 
@@ -136,6 +137,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="these only")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cost", action="store_true", help="time and memory of a step instead")
+    parser.add_argument("--rounds", type=int, default=3, help="of --cost")
     return parser.parse_args()
 
 
@@ -167,12 +169,12 @@ def print_accuracies(
         print(f"| {row} | {interval(figures)} | {shown} | {paired} |", flush=True)
 
 
-def print_costs(name: str, recipes: Mapping[str, Recipe], out: Path) -> None:
+def print_costs(name: str, recipes: Mapping[str, Recipe], given: argparse.Namespace) -> None:
     """Short runs in processes of their own, the baseline and the methods in turn."""
     found: dict[str, list[RunRecord]] = {row: [] for row in recipes}
-    for _ in range(COST_ROUNDS):
+    for _ in range(given.rounds):
         for row, recipe in recipes.items():
-            place = out / "cost"
+            place = given.out / "cost"
             shutil.rmtree(place, ignore_errors=True)
             with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                 found[row].append(alone.submit(finished, Job(short(recipe), place)).result())

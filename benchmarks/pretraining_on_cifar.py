@@ -43,10 +43,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cost", action="store_true", help="time and memory of a step instead")
+    parser.add_argument("--rounds", type=int, default=3, help="of --cost")
     given = parser.parse_args()
     if given.cost:
         recipes = {method: recipe(given.data, method, 1, 0) for method in given.methods}
-        print_costs("no labels", {PLAIN: baseline(given.data, 1, 0), **recipes}, given.out)
+        print_costs("no labels", {PLAIN: baseline(given.data, 1, 0), **recipes}, given)
     else:
         print_worths(given)
 
