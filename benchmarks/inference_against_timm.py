@@ -3,13 +3,16 @@
 Both are plain eager modules in evaluation, with the same weights, layout, precision and threads, in
 one process that keeps freed memory (unless --hand-back), as every command of ours does; the two and
 our folded form are timed in turn (A B C A B C ...). A ratio is of the medians of one round; printed
-are the median and the quartiles over the rounds. Above 1, ours is faster.
+are the median and the quartiles over the rounds, and the page faults of a pass: memory that it had
+to ask the system for again. Above 1, ours is faster.
 
     uv run python benchmarks/inference_against_timm.py --threads 1
 """
 
 import argparse
 import json
+import resource
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import geometric_mean
 
@@ -37,14 +40,21 @@ TIMM_NAMES = {
 }
 """Our name -> timm's."""
 
+PASSES = 10
+"""Over which page faults are counted."""
+
 
 @dataclass(frozen=True)
 class Found:
-    """Ratios of times; `difference` is the largest of the logits, None for other weights."""
+    """Ratios of times; `difference` is the largest of the logits, None for other weights.
+
+    faults: page faults of a pass.
+    """
 
     timm_to_ours: Spread
     ours_to_fused: Spread
     milliseconds: dict[str, float]
+    faults: dict[str, float]
     difference: float | None
 
 
@@ -104,8 +114,9 @@ def compare(name: str, image_size: int, settings: BenchSettings, *, rounds: int)
         "fused": placed(ours.fused(), settings),
         "ours": placed(ours, settings),
     }
+    calls = {form: inference(model, images, settings) for form, model in forms.items()}
     blocks = interleaved(
-        {form: inference(model, images, settings) for form, model in forms.items()},
+        calls,
         budget_s=settings.budget_s,
         synchronize=synchronizer(settings.torch_device),
         rounds=rounds,
@@ -115,8 +126,16 @@ def compare(name: str, image_size: int, settings: BenchSettings, *, rounds: int)
         timm_to_ours=ratio(medians["timm"], medians["ours"]),
         ours_to_fused=ratio(medians["ours"], medians["fused"]),
         milliseconds={form: 1000 * quantile(each, 0.5) for form, each in medians.items()},
+        faults={form: page_faults(call) for form, call in calls.items()},
         difference=difference,
     )
+
+
+def page_faults(call: Callable[[], object]) -> float:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(PASSES):
+        call()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / PASSES
 
 
 @torch.inference_mode()
@@ -148,7 +167,8 @@ def line(name: str, found: Found) -> str:
     ]
     times = ", ".join(f"{form} {each:.2f} ms" for form, each in found.milliseconds.items())
     same = "" if found.difference is None else f", logits within {found.difference:.1e}"
-    return f"{name:<14} {', '.join(shown)}; {times}{same}"
+    faults = ", ".join(f"{form} {each:.0f}" for form, each in found.faults.items())
+    return f"{name:<14} {', '.join(shown)}; {times}{same}; page faults {faults}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ thousand weights and a few epochs of 7,200 images need not hold for ImageNet.
 import argparse
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -33,13 +34,14 @@ from vertebra.engine.execution import Execution
 from vertebra.engine.optimizers import SGD
 from vertebra.engine.schedules import Cosine
 from vertebra.models.resnet import ResNetSpec
+from vertebra.recipes.codec import from_data
 from vertebra.recipes.recipe import Data, Phase, Recipe, Selection
 from vertebra.recipes.run import run
 from vertebra.recipes.vary import vary
 from vertebra.recipes.ways.shelf import learn
 from vertebra.recipes.ways.single_image import PHOTO
 from vertebra.recipes.ways.wishes import Wishes
-from vertebra.records import RunDirectory, RunRecord, read_record
+from vertebra.records import RunDirectory, RunRecord, read_json, read_record
 
 NETWORK = ResNetSpec(blocks=(1, 1, 1, 1), block="basic", stem_pool=None, width=0.125)
 """ResNet-10, an eighth as wide, without the stem's pool."""
@@ -84,12 +86,11 @@ QUESTIONS: Mapping[str, Question] = {
         (
             *(Row(PLAIN, times) for times in (1, 2, 4)),
             *map(Row, ("gradient-tampering", "cosub", "mixskd", "co-training", *TAUGHT)),
-            Row("funmatch", 4),
             Row("single-image", 4),
         ),
     ),
     "a tenth of the labels": Question(
-        (*(Row(PLAIN, times) for times in (1, 4, 10)), Row("noisy-student"), Row("fixmatch")),
+        (*(Row(PLAIN, times) for times in (1, 4, 23)), Row("noisy-student"), Row("fixmatch")),
         {"data.fraction": 0.1},
         longer=10,
         has_pool=True,
@@ -119,8 +120,7 @@ def main() -> None:
     for name in given.questions:
         question = QUESTIONS[name]
         if given.cost:
-            asked = [row for row in question.rows if not given.rows or row.name in given.rows]
-            ways = dict.fromkeys((PLAIN, *(row.way for row in asked)))
+            ways = dict.fromkeys(row.way for row in asked(question, given))
             recipes = {way: recipe_for(Row(way), question, given, teacher, 0) for way in ways}
             print_costs(name, recipes, given)
         else:
@@ -134,11 +134,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True, help="finished runs found here are read")
     parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=list(QUESTIONS))
-    parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="these only")
+    parser.add_argument("--rows", nargs="+", default=[], help="these and the baseline only")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cost", action="store_true", help="time and memory of a step instead")
     parser.add_argument("--rounds", type=int, default=3, help="of --cost")
     return parser.parse_args()
+
+
+def asked(question: Question, given: argparse.Namespace) -> Sequence[Row]:
+    """Returns the rows that are wanted; the baseline, which comes first, always is."""
+    baseline, *others = question.rows
+    return [baseline, *(row for row in others if not given.rows or row.name in given.rows)]
 
 
 def print_accuracies(
@@ -146,8 +152,7 @@ def print_accuracies(
 ) -> None:
     recipes = {
         row.name: [recipe_for(row, question, given, teacher, seed) for seed in range(given.seeds)]
-        for row in question.rows
-        if not given.rows or row.name in given.rows
+        for row in asked(question, given)
     }
     folder = given.out / name.replace(" ", "-")
     jobs = [
@@ -164,7 +169,7 @@ def print_accuracies(
         figures = [next(records).figures["top1"] for _ in seeds]
         plain_figures = plain_figures or figures
         gains = [ours - theirs for ours, theirs in zip(figures, plain_figures, strict=True)]
-        paired = "" if gains == [0.0] * len(gains) else interval(gains)
+        paired = "" if figures is plain_figures else interval(gains)
         shown = ", ".join(f"{value:.2%}" for value in figures)
         print(f"| {row} | {interval(figures)} | {shown} | {paired} |", flush=True)
 
@@ -250,6 +255,8 @@ def finished(job: Job) -> RunRecord:
     if not place.record.is_file():
         shutil.rmtree(job.directory, ignore_errors=True)  # one that was cut off begins anew
         run(job.recipe, job.directory)
+    elif from_data(Recipe, read_json(place.recipe)) != job.recipe:
+        sys.exit(f"{job.directory} holds a run of another recipe; give another --out")
     made = read_record(place)
     print(
         f"{job.directory.name}: {made.figures['top1']:.2%}, {made.train_seconds:.0f} s", flush=True

@@ -109,12 +109,12 @@ def probed(job: Job, given: argparse.Namespace) -> tuple[dict[str, float], dict[
     share = f"trained on {given.fraction:.0%} of labels"
     return tuple(
         {
-            "20 neighbours": found.neighbours or 0.0,
-            "linear map": found.linear or 0.0,
+            "20 neighbours": found.neighbours,
+            "linear map": found.linear,
             share: outcomes[is_pretrained],
         }
         for found, is_pretrained in ((fresh, False), (trained, True))
-    )  # pyright: ignore[reportReturnType]
+    )
 
 
 def gains(rows: dict[str, list[dict[str, float]]], name: str, column: str) -> Sequence[float]:

@@ -2,20 +2,18 @@
 
 The plain loop is what one writes first: cross-entropy, SGD with Nesterov momentum, fp32, images and
 weights as torch lays them out, freed memory handed back as glibc does. Ours is the step that
-`vertebra train` makes, on a batch that lies ready. Each side lives in a process of its own; they
-work in turn (A B A B ...); a ratio is of the medians of one round. Above 1, ours is faster. Peak
-memory is the largest resident set of either process after each model.
+`vertebra train` makes, on a batch that lies ready. See `sides.py` for how they are timed; a step
+counts as three times the multiply-adds of its forward pass.
 
     uv run python benchmarks/training_step.py
 """
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from itertools import repeat
-from statistics import geometric_mean, median
 
-from inference_as_shipped import ask, start
-from vertebra.bench.latency import Spread
+from sides import compare, print_means, product
 
 MODELS = {
     "resnet18": "resnet18",
@@ -39,27 +37,13 @@ def main() -> None:
     given = parser.parse_args()
     ratios: list[float] = []
     for name in given.models:
-        sides = {"timm": start(plain_loop), "ours": start(our_step)}  # anew, for the peaks
-        for side, model in (("timm", MODELS[name]), ("ours", name)):
-            ask(sides[side], ("load", model, given.batch_size))
-        seconds: dict[str, list[float]] = {"timm": [], "ours": []}
-        for _ in range(given.rounds):
-            for side in seconds:
-                seconds[side].append(ask(sides[side], ("time", given.steps)))
-        pairs = zip(seconds["timm"], seconds["ours"], strict=True)
-        ratio = Spread.of([theirs / own for theirs, own in pairs])
-        ratios.append(ratio.p50)
-        memory = {side: ask(pipe, ("memory",)) for side, pipe in sides.items()}
-        print(
-            f"{name:<22} {ratio.p50:.2f} times ({ratio.p25:.2f} to {ratio.p75:.2f}); "
-            f"{1000 * median(seconds['timm']):.0f} and {1000 * median(seconds['ours']):.0f} ms; "
-            f"peak {memory['timm']:.0f} and {memory['ours']:.0f} MB, "
-            f"{memory['ours'] / memory['timm']:.2f} times",
-            flush=True,
-        )
-        for pipe in sides.values():
-            pipe.send(None)
-    print(f"geometric mean {geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
+        builds = {
+            "peer": partial(plain_loop, MODELS[name], given.batch_size),
+            "ours": partial(our_step, name, given.batch_size),
+            "product": partial(same_product, name, given.batch_size),
+        }
+        ratios.append(compare(name, builds, rounds=given.rounds, calls=given.steps))
+    print_means(ratios)
 
 
 def plain_loop(name: str, batch_size: int) -> Callable[[], object]:
@@ -126,6 +110,14 @@ def our_step(name: str, batch_size: int) -> Callable[[], object]:
     forward = parallel_and_compiled(training)
     training.method.train()
     return lambda: update(training, forward, stream, Progress(0, training.steps))
+
+
+def same_product(name: str, batch_size: int) -> Callable[[], object]:
+    from vertebra.bench.operators import operators
+    from vertebra.tasks.classify import create_model
+
+    found = operators(create_model(name, num_classes=CLASSES), image_size=IMAGE_SIZE)
+    return product(3 * batch_size * sum(found.macs.values()))
 
 
 if __name__ == "__main__":

@@ -51,11 +51,37 @@ def test_memory_that_was_freed_is_used_again():
     assert kept < 1000 < 100_000 < plain
 
 
+LEAVING_HOLES = """
+import resource, torch
+from vertebra.engine.heap import give_back, keep_in_heap
+CPU = torch.device("cpu")
+assert keep_in_heap(CPU)
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+
+large = [torch.ones(5_000_000) for _ in range(10)]  # 200 MB
+above = torch.ones(1_000_000)  # keeps the heap's end where it is
+del large
+before = resident_mb()
+assert give_back(CPU)
+print(before - resident_mb())
+"""
+
+
+@linux
+def test_what_is_free_is_given_back_once():
+    command = [sys.executable, "-c", LEAVING_HOLES]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env={})
+    assert 180 < float(run.stdout) < 220
+
+
 @linux
 @pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_"])
 def test_what_the_user_has_chosen_stays(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(name, "anything")
-    assert not heap.keep_in_heap(CPU)
+    assert not heap.keep_in_heap(CPU) and not heap.give_back(CPU)
 
 
 def test_other_devices_are_left_alone():

@@ -6,6 +6,7 @@ the latter.
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def fronts_text() -> str:
 
 @pytest.mark.parametrize("width", [DESK_PX, PHONE_PX])
 def test_it_draws_its_plots_offline_fits_and_has_nothing_to_complain_of(chromium, page, width):
-    for seen, complaints in opened(chromium, page, width):
+    with opened(chromium, page, width) as (seen, complaints):
         plots = seen.locator("[id^=plot-]")
         assert plots.count() > 0
         for place in range(plots.count()):
@@ -98,7 +99,7 @@ def test_it_draws_its_plots_offline_fits_and_has_nothing_to_complain_of(chromium
 
 @pytest.mark.parametrize("page", ["bench", "fronts"], indirect=True)
 def test_the_menu_of_costs_draws_each(chromium, page):
-    for seen, complaints in opened(chromium, page, DESK_PX):
+    with opened(chromium, page, DESK_PX) as (seen, complaints):
         menu = seen.locator("select[data-draws]")
         titles = []
         for cost in menu.locator("option").evaluate_all("all => all.map(one => one.value)"):
@@ -109,6 +110,7 @@ def test_the_menu_of_costs_draws_each(chromium, page):
         assert len(set(titles)) == len(titles) > 1 and complaints == []
 
 
+@contextmanager
 def opened(chromium, path: Path, width: int) -> Iterator:
     """Yields the page once it is drawn, and what the browser complains of."""
     context = chromium.new_context(viewport={"width": width, "height": 844}, offline=True)

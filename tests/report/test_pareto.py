@@ -55,6 +55,13 @@ def test_the_figure_draws_the_front_and_every_family():
     assert families[0]["marker"]["color"] != families[1]["marker"]["color"]
 
 
+def test_a_size_that_the_name_tells_is_not_told_twice():
+    told, other = "width x2, 224 px, 20 epochs", "at 1224 px"
+    measured = [drawn(told, latency_ms=2, top1=0.7), drawn(other, latency_ms=3, top1=0.8)]
+    labels = against_cost(measured, "latency_ms")["labels"]
+    assert [each["text"] for each in labels] == [told, f"{other} 224 px"]
+
+
 def test_costs_of_several_sizes_are_drawn_on_a_logarithmic_axis_with_round_ticks():
     wide = [FAST, drawn("slow", latency_ms=300, top1=0.84)]
     axis = against_cost(wide, "latency_ms")["layout"]["xaxis"]

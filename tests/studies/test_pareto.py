@@ -153,7 +153,7 @@ def test_each_cost_has_a_front_of_its_own():
     assert names(found.best["train_seconds"]) == ["large"]
     reading = read_fronts(found, ["x has not finished."])
     assert reading.findings[0] == (
-        "By MACs 2 of 3 are on the front: small (60.00%), large (80.00%)."
+        "By MACs 2 of 3 are on the front: small (60.00%); large (80.00%)."
     )
     assert "3 records are of one run each" in reading.findings[2]
     assert reading.findings[-1] == "Left out: x has not finished."
@@ -191,7 +191,7 @@ def test_accuracies_of_other_data_are_not_mixed():
 
 def test_many_names_are_counted():
     found = fronts([point(f"m{n}", n / 10, macs=n) for n in range(1, 10)])
-    assert read_fronts(found).findings[0].endswith("m6 (60.00%), 3 more.")
+    assert read_fronts(found).findings[0].endswith("m6 (60.00%); 3 more.")
 
 
 def test_the_page_has_a_figure_for_each_cost_and_pales_what_is_dominated(monkeypatch):

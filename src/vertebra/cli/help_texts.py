@@ -32,8 +32,12 @@ def with_help(arguments: type) -> type:
 
 
 def _docstrings(described: type) -> dict[str, str]:
-    """Returns field -> the docstring below it."""
-    (tree,) = ast.parse(dedent(inspect.getsource(described))).body
+    """Returns field -> the docstring below it; nothing where Python has no source, as tyro."""
+    try:
+        source = inspect.getsource(described)
+    except OSError:
+        return {}
+    (tree,) = ast.parse(dedent(source)).body
     found: dict[str, str] = {}
     for line, below in pairwise(getattr(tree, "body", [])):
         match line, below:

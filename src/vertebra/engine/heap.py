@@ -38,3 +38,11 @@ def keep_in_heap(device: torch.device) -> bool:
     options = ctypes.CDLL(None)
     # -1 is the largest size there is: the heap's end is never given back
     return bool(options.mallopt(_MMAP_MAX, 0) and options.mallopt(_TRIM_THRESHOLD, -1))
+
+
+def give_back(device: torch.device) -> bool:
+    """Hands what is free in this process back, once; returns whether it did.
+
+    After work unlike what follows: holes that it left would not fit the next large tensors.
+    """
+    return can_keep(device) and bool(ctypes.CDLL(None).malloc_trim(0))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from vertebra.contracts import fused
+from vertebra.engine.heap import give_back
 from vertebra.errors import DeviceError, MismatchError
 from vertebra.export.packed import can_pack, pack
 from vertebra.layers.layout import lay_out_by_pixel
@@ -93,6 +94,7 @@ def optimize(
             f"from the network's, and {most:g} is allowed; use the network as it is (--no-optimize)"
         )
     fast.difference = found.share
+    give_back(example.device)
     return fast
 
 

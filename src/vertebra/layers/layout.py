@@ -10,7 +10,14 @@ LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def lay_out_by_pixel(module: nn.Module) -> None:
-    """Lays out the weights of 2D and 3D convolutions by pixel, in place; values stay."""
+    """Lays out the weights of 2D and 3D convolutions by pixel, in place; values stay.
+
+    So are strides that sides of one pixel leave open: 2D convolutions give gradients these, and
+    processes that exchange gradients want them as the weights are.
+    """
     for tensor in chain(module.parameters(), module.buffers()):
         if tensor.ndim in LAYOUTS:
-            tensor.data = tensor.data.contiguous(memory_format=LAYOUTS[tensor.ndim])
+            layout = LAYOUTS[tensor.ndim]
+            strides = torch.empty(tensor.shape, device="meta", memory_format=layout).stride()
+            laid_out = tensor.data.contiguous(memory_format=layout)
+            tensor.data = laid_out.as_strided(tensor.shape, strides)

@@ -4,20 +4,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vertebra.report.quantities import NOTHING
+from vertebra.report.quantities import NOTHING, thousands
 
 
 class Quantity(NamedTuple):
-    """What a figure is called, in which unit, and by what it is multiplied to be in it."""
+    """What a figure is called, in which unit, and by what it is multiplied to be in it.
+
+    is_count: its unit is the thousand-step one that suits the figures beside it.
+    """
 
     title: str
     unit: str = ""
     factor: float = 1.0
+    is_count: bool = False
 
     @property
     def label(self) -> str:
         """Title and unit, as at an axis."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def suited(self, figures: Iterable[float | None]) -> "Quantity":
+        """Returns the quantity in the unit that suits the largest of the figures."""
+        if not self.is_count:
+            return self
+        size, unit = thousands(max((each for each in figures if each is not None), default=0.0))
+        return self._replace(unit=unit, factor=1 / size)
 
     def said(self, figure: float | None) -> str:
         """Returns a figure in this unit, four digits of it."""
@@ -34,22 +45,19 @@ QUANTITIES: Mapping[str, Quantity] = {
     "images_per_s": Quantity("throughput", "images/s"),
     "best_batch_size": Quantity("best batch", ""),
     "image_ms": Quantity("time an image at the best batch", "ms"),
-    "parameters": Quantity("parameters"),
-    "macs": Quantity("MACs"),
-    "macs_convolution": Quantity("of convolutions"),
-    "macs_depthwise": Quantity("depthwise"),
-    "macs_linear": Quantity("linear"),
-    "macs_matmul": Quantity("matmul"),
-    "activations": Quantity("activations"),
+    "parameters": Quantity("parameters", is_count=True),
+    "macs": Quantity("MACs", is_count=True),
+    "macs_convolution": Quantity("of convolutions", is_count=True),
+    "macs_depthwise": Quantity("depthwise", is_count=True),
+    "macs_linear": Quantity("linear", is_count=True),
+    "macs_matmul": Quantity("matmul", is_count=True),
+    "activations": Quantity("activations", is_count=True),
     "inference_memory_mb": Quantity("inference memory", "MB"),
     "training_memory_mb": Quantity("training memory", "MB"),
     "peak_memory_mb": Quantity("memory of the run", "MB"),
     "train_seconds": Quantity("time in training", "min", 1 / 60),
 }
 """The figures of a measurement or a run, by the names that its records give them."""
-
-_COUNTS = ("parameters", "activations", "macs")
-_THOUSANDS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,21 +89,9 @@ class Measured:
         return self.figures.get(name)
 
 
-def quantity(name: str, figures: Iterable[float | None]) -> Quantity:
-    """Returns one of `QUANTITIES`; a count in the unit that suits the largest of the figures."""
-    plain = QUANTITIES[name]
-    if not name.startswith(_COUNTS):
-        return plain
-    largest = max((each for each in figures if each is not None), default=0.0)
-    for unit, size in _THOUSANDS:
-        if largest >= size:
-            return plain._replace(unit=unit, factor=1 / size)
-    return plain
-
-
 def column(name: str, measured: Iterable[Measured]) -> Quantity:
     """Returns one of `QUANTITIES` as it suits the figures of these models."""
-    return quantity(name, [each.figure(name) for each in measured])
+    return QUANTITIES[name].suited([each.figure(name) for each in measured])
 
 
 def known(measured: Sequence[Measured], names: Sequence[str]) -> list[str]:

@@ -156,8 +156,10 @@ def _hover(each: Measured) -> str:
 
 
 def _name(each: Measured) -> str:
-    """Returns name and image size; what plotly takes for markup is escaped."""
-    return f"{escape(plain(each.name), quote=False)} {each.image_size} px"
+    """Returns name and image size, unless the name tells it; plotly's markup is escaped."""
+    size = f" {each.image_size} px"
+    name = escape(plain(each.name), quote=False)
+    return name if size in f" {name}" else name + size
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

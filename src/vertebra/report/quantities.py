@@ -29,10 +29,14 @@ def number_of(number: float, thing: str) -> str:
 
 def amount(number: float) -> str:
     """Returns 11689512 as "11.69 M": four figures and a thousand-step suffix."""
-    for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.4g} {suffix}"
-    return f"{number:.4g}"
+    size, suffix = thousands(number)
+    return f"{number / size:.4g} {suffix}".rstrip()
+
+
+def thousands(number: float) -> tuple[float, str]:
+    """Returns the thousand-step unit that suits a number, as (1e6, "M"); below 1000 (1, "")."""
+    steps = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+    return next((step for step in steps if number >= step[0]), (1.0, ""))
 
 
 def duration(seconds: float) -> str:

@@ -169,4 +169,4 @@ def _named(points: Sequence[Point], *, with_accuracy: bool = False) -> str:
         for each in points
     ]
     more = [f"{len(names) - MANY} more"] if len(names) > MANY else []
-    return ", ".join([*names[:MANY], *more])
+    return "; ".join([*names[:MANY], *more])

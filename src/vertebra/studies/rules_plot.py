@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from vertebra.records import Json
-from vertebra.report.measured import Quantity, quantity
+from vertebra.report.measured import QUANTITIES, Quantity
 from vertebra.report.pareto import scale
 from vertebra.report.quantities import percent, plain
 from vertebra.studies.statistics import Interval
@@ -28,7 +28,7 @@ def rules_plot(curves: Sequence[Curve], cost: str) -> Json:
     costs = [x for curve in curves for _, x, _ in curve.points]
     if not costs:
         return None
-    unit = quantity(cost, costs)
+    unit = QUANTITIES[cost].suited(costs)
     traces = [_trace(curve, unit, place) for place, curve in enumerate(curves)]
     return {
         "data": traces,
