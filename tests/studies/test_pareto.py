@@ -172,7 +172,7 @@ def test_times_of_several_devices_are_not_mixed():
     assert names(found.drawn["train_seconds"]) == ["here 1", "here 2"]
     assert names(found.drawn["macs"]) == ["there", "here 1", "here 2"]
     assert found.left_out == (
-        "Not drawn against time in training: there; their time in training is of cuda: H100, the "
+        "Not drawn against time in training: there. Their time in training is of cuda: H100, the "
         "others' of cpu: x86_64, 2 threads.",
     )
     assert found.left_out[0] in read_fronts(found).findings
@@ -185,7 +185,7 @@ def test_accuracies_of_other_data_are_not_mixed():
     found = fronts([*ours, point("theirs", 0.9, data="ImageNet, published", runs=0, macs=1)])
     assert names(found.points) == ["ours 1", "ours 2"]
     assert found.left_out == (
-        "Not drawn: theirs; their accuracy is of ImageNet, published, the others' of photos, val.",
+        "Not drawn: theirs. Their accuracy is of ImageNet, published, the others' of photos, val.",
     )
 
 

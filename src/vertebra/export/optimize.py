@@ -68,6 +68,8 @@ def optimize(
     bound:      on how far the answers may lie apart, as a share of the largest; `BOUNDS` by
                 default.
 
+    On a CPU the memory that making it took goes back to the system.
+
     Raises:
         DeviceError: bf16 is asked for, and the device has no instructions for it.
         MismatchError: the answers lie farther apart than that.

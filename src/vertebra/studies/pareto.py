@@ -67,7 +67,7 @@ def _comparable(points: Sequence[Point], name: str) -> tuple[list[Point], list[s
     kept = max(groups, key=lambda conditions: len(groups[conditions]))
     called = "accuracy" if name == "top1" else QUANTITIES[name].title
     return groups[kept], [
-        f"Not drawn{'' if name == 'top1' else f' against {called}'}: {_named(group)}; their "
+        f"Not drawn{'' if name == 'top1' else f' against {called}'}: {_named(group)}. Their "
         f"{called} is of {other or 'conditions unknown'}, the others' of {kept}."
         for other, group in groups.items()
         if other != kept
