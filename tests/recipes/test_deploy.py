@@ -16,6 +16,7 @@ from vertebra.data.loader import EvaluationBatches
 from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
 from vertebra.errors import CheckpointError, DataError, DeviceError, NonFiniteError
+from vertebra.export import optimize as module
 from vertebra.export.optimize import optimize as optimized
 from vertebra.recipes import apply
 from vertebra.recipes.apply import evaluate_split, predict
@@ -214,6 +215,10 @@ def test_the_fast_form_gives_the_same_figures_and_answers(deployed, report, monk
     assert len(made) == 2 and all(each.packed for each in made)
 
 
-def test_a_run_in_bf16_keeps_its_network(deployed):
+def test_a_run_in_bf16_has_a_fast_form_in_bf16_where_that_is_not_imitated(deployed, monkeypatch):
     half = replace(deployed, execution=replace(deployed.execution, precision="bf16"))
+    monkeypatch.setattr(apply, "has_bf16", lambda device: False)
     assert apply.fast_form(half, batch_size=8) is deployed.model
+    monkeypatch.setattr(apply, "has_bf16", lambda device: True)
+    monkeypatch.setattr(module, "has_bf16", lambda device: True)  # imitated, and as exact
+    assert apply.fast_form(half, batch_size=8).dtype == torch.bfloat16

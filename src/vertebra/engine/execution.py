@@ -92,6 +92,16 @@ class Execution:
         return 0 if in_memory else max(1, min(8, usable_cores() // processes))
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Says whether the device computes in bf16 rather than imitating it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return False
+
+
 def _resolve_device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
         has_mps = torch.backends.mps.is_available()

@@ -2,27 +2,27 @@
 
 norms       folded into the convolutions before them
 layout      channels last, where convolutions are faster
-packing     on a CPU, convolutions and linear maps laid out once for oneDNN, with activations
+operators   on a CPU, recorded for the size that is expected, fused, and with packed weights
 precision   fp32, or bf16 where the device has instructions for it
 compiling   by torch.compile with frozen weights, where it is asked for
 """
 
 from math import inf, isnan
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from vertebra.contracts import fused
+from vertebra.engine.execution import Precision, has_bf16
 from vertebra.engine.heap import give_back
 from vertebra.errors import DeviceError, MismatchError
-from vertebra.export.packed import can_pack, pack
+from vertebra.export.operators import Operators, fused_operators
+from vertebra.export.packed import can_pack
 from vertebra.layers.layout import lay_out_by_pixel
 from vertebra.layers.modes import evaluating
 from vertebra.models.folding import fold_norms
-
-Precision = Literal["fp32", "bf16"]
 
 BOUNDS: dict[Precision, float] = {"fp32": 1e-4, "bf16": 5e-2}
 """How far answers may lie from the network's, as a share of the largest in their tensor."""
@@ -33,22 +33,49 @@ _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bf
 class Optimized(nn.Module):
     """A network for inference: images [N, C, H, W] -> what the network gives, in fp32.
 
+    net:        what computes it.
     difference: how far its answers lay from the network's, as a share of the largest.
     packed:     convolutions and linear maps that are laid out for this CPU.
     """
 
-    def __init__(self, net: nn.Module, dtype: torch.dtype, *, packed: int) -> None:
+    def __init__(self, net: nn.Module, dtype: torch.dtype, *, packed: int = 0) -> None:
         super().__init__()
         self.net = net
         self.packed = packed
         self.difference = 0.0
-        self._dtype = dtype
+        self.dtype = dtype
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Any:
         """images: [N, C, H, W] -> what the network gives for them, without gradients."""
-        by_pixel = images.to(self._dtype).contiguous(memory_format=torch.channels_last)
-        return tree_map(_single, self.net(by_pixel))
+        by_pixel = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, enabled=False):  # all is in its type already
+            return tree_map(_single, self.net(by_pixel))
+
+
+class Recorded(Optimized):
+    """The same for images [N, C, H, W] like those it was recorded for, with N = 1 or any above.
+
+    Others go through the network itself, the slow way.
+    """
+
+    def __init__(
+        self, fast: Operators, dtype: torch.dtype, *, shape: torch.Size, model: nn.Module
+    ) -> None:
+        super().__init__(fast.module, dtype, packed=fast.packed)
+        self._shape = shape
+        self._itself = (model,)  # no part of this: it has its own mode, type and device
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Any:
+        """images: [N, C, H, W] -> what the network gives for them, without gradients."""
+        count, *size = images.shape
+        if size == [*self._shape[1:]] and (count == 1) == (self._shape[0] == 1):
+            return super().forward(images)
+        (model,) = self._itself
+        is_half = self.dtype == torch.bfloat16
+        with evaluating(model), torch.autocast(images.device.type, torch.bfloat16, enabled=is_half):
+            return tree_map(_single, model(images))
 
 
 def optimize(
@@ -63,7 +90,8 @@ def optimize(
     """Returns the fast form of `model`, ours, timm's or any of 2D convolutions; it stays as it is.
 
     example:    images [N, C, H, W] on the model's device, of the size that is expected: both forms
-                answer on them. Other sizes and numbers of images work too.
+                answer on them. Images of another size, and a single one where several are expected
+                or several where one is, go through `model` itself on a CPU, which is slower.
     batch_size: images in a call that are expected; by default N.
     bound:      on how far the answers may lie apart, as a share of the largest; `BOUNDS` by
                 default.
@@ -76,19 +104,14 @@ def optimize(
     """
     if precision == "bf16" and not has_bf16(example.device):
         raise DeviceError(f"{example.device} has no bf16 instructions; use precision fp32")
-    net = fused(model)  # in fp32, so that folded weights are rounded once
-    example = example.contiguous(memory_format=torch.channels_last)
-    fold_norms(net, example)
-    lay_out_by_pixel(net)
-    dtype = _DTYPES[precision]
-    net = net.to(dtype).requires_grad_(False)
-    packed = 0
+    count = batch_size or len(example)
+    fast = _folded(model, example, _DTYPES[precision])
     if compile:
-        net.compile(options={"freezing": True})
+        fast.net.compile(options={"freezing": True})
     elif can_pack(example.device):
-        packed = pack(net, example.to(dtype), batch_size=batch_size)
-    fast = Optimized(net, dtype, packed=packed).eval()
-    found = compare(model, fast, example)
+        fast = _recorded(fast, model, example, count=count)
+    images = example[:1] if count == 1 else example.expand(max(2, len(example)), -1, -1, -1)
+    found = compare(model, fast, images)
     most = BOUNDS[precision] if bound is None else bound
     if not found.share <= most:  # NaN too
         raise MismatchError(
@@ -98,6 +121,22 @@ def optimize(
     fast.difference = found.share
     give_back(example.device)
     return fast
+
+
+def _folded(model: nn.Module, example: Tensor, dtype: torch.dtype) -> Optimized:
+    net = fused(model)  # in fp32, so that folded weights are rounded once
+    fold_norms(net, example.contiguous(memory_format=torch.channels_last))
+    lay_out_by_pixel(net)
+    return Optimized(net.to(dtype).requires_grad_(False), dtype).eval()
+
+
+def _recorded(folded: Optimized, model: nn.Module, example: Tensor, *, count: int) -> Optimized:
+    """Returns the form of fused operators; `folded` where the network cannot be recorded."""
+    operators = fused_operators(folded.net, example[:1].to(folded.dtype), count=count)
+    if operators is None:
+        return folded
+    shape = torch.Size((count, *example.shape[1:]))
+    return Recorded(operators, folded.dtype, shape=shape, model=model).eval()
 
 
 class Difference(NamedTuple):
@@ -126,16 +165,6 @@ def _answers(outputs: Any) -> list[Tensor]:
 def _apart(wanted: Tensor, got: Tensor) -> Difference:
     largest = float(wanted.abs().max())
     return Difference(float((wanted - got).abs().max()) / (largest or 1.0), largest)
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Says whether the device computes in bf16 rather than imitating it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return False
 
 
 def _single(leaf: Any) -> Any:

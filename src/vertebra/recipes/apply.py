@@ -8,6 +8,7 @@ from torch import nn
 
 from vertebra.data.images import Split
 from vertebra.data.loader import EvaluationBatches
+from vertebra.engine.execution import has_bf16
 from vertebra.export.optimize import optimize as optimized
 from vertebra.recipes.deploy import Deployed
 from vertebra.recipes.judge import judge
@@ -89,18 +90,18 @@ def predict(
 
 
 def fast_form(deployed: Deployed, *, batch_size: int) -> nn.Module:
-    """Returns the run's network as `optimize` makes it, checked on drawn images.
-
-    A run in bf16 keeps its network: autocast decides there what is computed in what.
+    """Returns the run's network as `optimize` makes it in the run's precision, checked on drawn
+    images; a run in bf16 keeps its network where the device only imitates that.
 
     Raises:
         MismatchError: the two do not give the same answers.
     """
-    if deployed.execution.precision != "fp32":
+    precision = deployed.execution.precision
+    if precision == "bf16" and not has_bf16(deployed.device):
         return deployed.model
     size = (deployed.preprocess.channels, *2 * (deployed.preprocess.image_size,))
     drawn = torch.randn(2, *size, generator=generator("fast form")).to(deployed.device)
-    return optimized(deployed.model, drawn, batch_size=batch_size)
+    return optimized(deployed.model, drawn, precision=precision, batch_size=batch_size)
 
 
 def batches(deployed: Deployed, split: Split, *, batch_size: int) -> EvaluationBatches:

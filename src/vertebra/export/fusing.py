@@ -1,0 +1,183 @@
+"""Rewrites a recorded network for a CPU: fewer walks through memory, up to rounding the same.
+
+convolution or linear map [+ activation]       -> one call, with packed weights
+convolution + shortcut [+ ReLU]                -> one call that adds to the shortcut
+linear map [+ permutation] + shortcut          -> one call, in the map's own order of axes
+mean over a map in bf16                        -> a pool, as torch's mean makes an fp32 copy first
+
+oneDNN computes activations and sums with what is before them, while that is in the cache.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
+
+from vertebra.export.packed import pack_convolution, pack_linear
+from vertebra.export.recorded import (
+    alike,
+    argument,
+    call,
+    constant,
+    name_of,
+    set_constant,
+    shape_of,
+)
+
+_ATEN, _MKLDNN = torch.ops.aten, torch.ops.mkldnn
+
+_CONVOLUTION = _MKLDNN._convolution_pointwise
+_LINEAR = _MKLDNN._linear_pointwise
+
+_ACTIVATIONS: Mapping[str, Callable[[fx.Node], tuple[str, list[float], str]]] = {
+    "aten::relu": lambda _: ("relu", [], ""),
+    "aten::hardtanh": lambda act: (
+        "hardtanh",
+        [float(argument(act, name)) for name in ("min_val", "max_val")],
+        "",
+    ),
+    "aten::silu": lambda _: ("swish", [], ""),
+    "aten::hardswish": lambda _: ("hardswish", [], ""),
+    "aten::sigmoid": lambda _: ("sigmoid", [], ""),
+    "aten::hardsigmoid": lambda _: ("hardsigmoid", [], ""),
+    "aten::tanh": lambda _: ("tanh", [], ""),
+    "aten::gelu": lambda act: ("gelu", [], argument(act, "approximate")),
+    "aten::leaky_relu": lambda act: ("leaky_relu", [argument(act, "negative_slope")], ""),
+}
+"""Activations that oneDNN computes: their name there, numbers, and a formula."""
+
+
+def fuse(module: fx.GraphModule, *, count: int) -> int:
+    """Rewrites the network in place; returns how many convolutions and linear maps are packed.
+
+    count: images in a call that are expected.
+    """
+    packed = 0
+    for node in [*module.graph.nodes]:
+        if node.target is _ATEN.add.Tensor:
+            _add_before_permuting(node)
+    for node in [*module.graph.nodes]:
+        weight = constant(module, node.args[1]) if len(node.args) > 1 else None
+        if node.target is _ATEN.conv2d.default and weight is not None:
+            _fuse_convolution(module, node, weight, count)
+            packed += 1
+        elif node.target is _ATEN.linear.default and weight is not None:
+            _fuse_linear(module, node, weight, count)
+            packed += 1
+        elif _is_mean_in_bf16(node):
+            _pool(node)
+    return packed
+
+
+def _fuse_convolution(module: fx.GraphModule, conv: fx.Node, weight: Tensor, count: int) -> None:
+    images = conv.all_input_nodes[0]
+    padding, stride, dilation = (
+        [*argument(conv, name)] for name in ("padding", "stride", "dilation")
+    )
+    groups = argument(conv, "groups")
+    made = pack_convolution(
+        weight,
+        padding=padding,
+        stride=stride,
+        dilation=dilation,
+        groups=groups,
+        shape=_expected(images, count),
+    )
+    rest = (set_constant(module, made, conv), argument(conv, "bias"))
+    rest = (*rest, padding, stride, dilation, groups)
+    after = _follower(conv)
+    if after is not None and name_of(after) in _ACTIVATIONS:
+        name, numbers, formula = _ACTIVATIONS[name_of(after)](after)
+        args = (images, *rest, name, numbers, formula or None)
+        _replace(_CONVOLUTION.default, args, conv, after)
+    elif (shortcut := _added(after, conv)) is not None:
+        relu = _follower(after)
+        relu = relu if name_of(relu) == "aten::relu" else None
+        args = (images, shortcut, *rest, "add", 1.0, "relu" if relu else None, [], None)
+        _replace(_CONVOLUTION.binary, args, conv, after, relu)
+    else:
+        _replace(_CONVOLUTION.default, (images, *rest, "none", [], None), conv)
+
+
+def _fuse_linear(module: fx.GraphModule, linear: fx.Node, weight: Tensor, count: int) -> None:
+    rows = linear.all_input_nodes[0]
+    made = pack_linear(weight, shape=_expected(rows, count))
+    rest = (set_constant(module, made, linear), argument(linear, "bias"))
+    after = _follower(linear)
+    if after is not None and name_of(after) in _ACTIVATIONS:
+        _replace(
+            _LINEAR.default, (rows, *rest, *_ACTIVATIONS[name_of(after)](after)), linear, after
+        )
+    elif (shortcut := _added(after, linear)) is not None:
+        _replace(_LINEAR.binary, (rows, shortcut, *rest, "add"), linear, after)
+    else:
+        _replace(_LINEAR.default, (rows, *rest, "none", [], ""), linear)
+
+
+def _add_before_permuting(add: fx.Node) -> None:
+    """Rewrites permute(x) + shortcut as permute(x + shortcut in the order of x)."""
+    for permuted in add.all_input_nodes:
+        shortcut = _added(add, permuted)
+        if permuted.target is _ATEN.permute.default and shortcut and _follower(permuted) is add:
+            x, order = permuted.all_input_nodes[0], cast(Sequence[int], permuted.args[1])
+            back = [order.index(axis) for axis in range(len(order))]
+            with add.graph.inserting_before(add):
+                there = add.graph.call_function(_ATEN.permute.default, (shortcut, back))
+                there.meta["val"] = shortcut.meta["val"].permute(back)
+                summed = add.graph.call_function(_ATEN.add.Tensor, (x, there))
+                summed.meta["val"] = there.meta["val"]
+            _replace(_ATEN.permute.default, (summed, order), permuted, add)
+            return
+
+
+def _replace(target: Any, args: tuple[Any, ...], *nodes: fx.Node | None) -> None:
+    """Puts one call in the place of the last of these nodes, each of which reads the one before."""
+    *before, last = [node for node in nodes if node is not None]
+    call(target, last, args)
+    for node in reversed(before):
+        node.graph.erase_node(node)
+
+
+def _follower(node: fx.Node | None) -> fx.Node | None:
+    """Returns the one node that reads what this one gives; None where several do."""
+    users = [*node.users] if node is not None else []
+    return users[0] if len(users) == 1 and users[0].op == "call_function" else None
+
+
+def _added(add: fx.Node | None, node: fx.Node) -> fx.Node | None:
+    """Returns what `add` adds to a node, a tensor of the same shape and type; None where it does
+    otherwise."""
+    if add is None or add.target is not _ATEN.add.Tensor or argument(add, "alpha") != 1:
+        return None
+    others = [each for each in add.args[:2] if each is not node]
+    if len(others) != 1 or not isinstance(others[0], fx.Node):
+        return None
+    is_alike = alike(others[0], node) and alike(node, add)
+    return others[0] if is_alike else None
+
+
+def _expected(node: fx.Node, count: int) -> list[int]:
+    """Returns about the shape of what a node gives for `count` images."""
+    return [int(each) if is_concrete_int(each) else count for each in shape_of(node)]
+
+
+def _is_mean_in_bf16(node: fx.Node) -> bool:
+    """Says whether a node is the mean over a map's sides."""
+    if node.target is not _ATEN.mean.dim or node.meta["val"].dtype != torch.bfloat16:
+        return False
+    images = node.all_input_nodes[0].meta["val"]
+    sides = sorted(each % images.ndim for each in argument(node, "dim") or ())
+    return images.ndim == 4 and sides == [2, 3] and images.dtype == torch.bfloat16
+
+
+def _pool(mean: fx.Node) -> None:
+    images = mean.all_input_nodes[0]
+    pooled = (images, [*shape_of(images)[2:]])
+    if argument(mean, "keepdim"):
+        call(_ATEN.avg_pool2d.default, mean, pooled)
+        return
+    with mean.graph.inserting_before(mean):
+        column = mean.graph.call_function(_ATEN.avg_pool2d.default, pooled)  # [N, C, 1, 1]
+    call(_ATEN.flatten.using_ints, mean, (column, 1))

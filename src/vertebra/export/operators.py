@@ -1,0 +1,38 @@
+"""A network as a list of fused operators for images of one size, on a CPU."""
+
+from typing import NamedTuple
+
+from torch import Tensor, fx, nn
+
+from vertebra.export.fusing import fuse
+from vertebra.export.overwriting import overwrite, take_back
+from vertebra.export.recorded import fold_constants, record, settle
+
+
+class Operators(NamedTuple):
+    """What a network does, as one module without parts.
+
+    packed: convolutions and linear maps among them with packed weights.
+    """
+
+    module: fx.GraphModule
+    packed: int
+
+
+def fused_operators(net: nn.Module, image: Tensor, *, count: int) -> Operators | None:
+    """Returns what `net`, in evaluation, does with images of the size and type of this one,
+    [1, C, H, W]; None where it cannot be recorded, as it decides by what it computes.
+
+    count: images in a call that are expected. What comes out takes one image if that is 1, else any
+           number from two on.
+    """
+    try:
+        module = record(net, image, is_one=count == 1)
+    except Exception:  # torch's export has many, and says in none that there are no others
+        return None
+    take_back(module)
+    fold_constants(module)
+    packed = fuse(module, count=count)
+    module.graph.eliminate_dead_code()
+    overwrite(module)
+    return Operators(settle(module), packed)

@@ -1,0 +1,164 @@
+"""A network as the list of operators that it runs on images of one size.
+
+Such a list can be rewritten, as it shows who reads a tensor and who does so last. Torch's export
+writes it: the modules are gone, and the weights are constants.
+"""
+
+# torch has no public name for what an operator takes
+# pyright: reportPrivateUsage=false
+
+import operator
+from collections.abc import Iterable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch._ops import OpOverload
+from torch.export import Dim, ExportedProgram, export
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
+from torch.fx.node import map_arg
+
+_IDLE = {"aten::dropout", "aten::feature_dropout", "aten::alias", "aten::detach"}
+"""What gives in evaluation what it is given."""
+
+
+RECORDED = 2
+"""Images that a network is recorded with, where it may be given any number of them."""
+
+
+def record(net: nn.Module, image: Tensor, *, is_one: bool) -> fx.GraphModule:
+    """Returns what `net`, in evaluation, does with images of the size and type of this one,
+    [1, C, H, W]: with one, or else with any number from two on.
+
+    Raises:
+        Exception: of many kinds, where a network decides by the values of a tensor, or by how many
+            images there are.
+    """
+    images = image if is_one else image.expand(RECORDED, -1, -1, -1)
+    images = images.contiguous(memory_format=torch.channels_last)
+    counts = None if is_one else ({0: Dim.AUTO},)
+    with torch.no_grad():
+        whole = export(net, (images,), dynamic_shapes=counts, strict=False)
+        module = whole.module(check_guards=False)
+    if not is_one:
+        _require_any_number(whole)
+    for node in [*module.graph.nodes]:
+        if name_of(node) in _IDLE:
+            node.replace_all_uses_with(node.args[0])
+            module.graph.erase_node(node)
+        elif name_of(node) == "aten::_assert_tensor_metadata":
+            module.graph.erase_node(node)
+    return module
+
+
+def _require_any_number(program: ExportedProgram) -> None:
+    """Checks that nothing in the network has fixed the number of images."""
+    (name,) = program.graph_signature.user_inputs
+    (images,) = (node for node in program.graph.nodes if node.name == name)
+    count = shape_of(images)[0]
+    if is_concrete_int(count):
+        raise ValueError(f"the network has fixed the number of images at {count}")
+
+
+def call(target: Any, node: fx.Node, args: Iterable[Any]) -> fx.Node:
+    """Returns a call of `target` in the place of `node`, whose shape and type it has."""
+    graph = node.graph
+    with graph.inserting_before(node):
+        new = graph.call_function(target, tuple(args))
+    put(new, node)
+    return new
+
+
+def put(new: fx.Node, old: fx.Node) -> None:
+    """Puts a node of the same shape and type in the place of another."""
+    new.meta = dict(old.meta)
+    old.replace_all_uses_with(new)
+    old.graph.erase_node(old)
+
+
+def name_of(node: object) -> str:
+    """Returns the name of the operator that a node calls, such as "aten::relu_"; else ""."""
+    if isinstance(node, fx.Node) and isinstance(node.target, OpOverload):
+        return node.target.name().partition(".")[0]
+    return ""
+
+
+def argument(node: fx.Node, name: str) -> Any:
+    """Returns what an operator is given under this name, by its place or name, or its default."""
+    schema = cast(OpOverload, node.target)._schema
+    (place,) = (at for at, each in enumerate(schema.arguments) if each.name == name)
+    if place < len(node.args):
+        return node.args[place]
+    return node.kwargs.get(name, schema.arguments[place].default_value)
+
+
+def shape_of(node: fx.Node) -> tuple[int, ...]:
+    """Returns the shape of the tensor that a node gives; a number of images may be a symbol."""
+    return tuple(node.meta["val"].shape)
+
+
+def alike(one: fx.Node, other: fx.Node) -> bool:
+    """Says whether two nodes give tensors of the same shape and type."""
+    same = shape_of(one) == shape_of(other)
+    return same and one.meta["val"].dtype == other.meta["val"].dtype
+
+
+def overwrites(node: fx.Node) -> bool:
+    """Says whether an operator writes over what it is given."""
+    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable
+
+
+def constant(module: fx.GraphModule, node: object) -> Tensor | None:
+    """Returns the tensor that a node gives in every call; None where it is not always the same."""
+    if not (isinstance(node, fx.Node) and node.op == "get_attr"):
+        return None
+    found: Any = module
+    for part in str(node.target).split("."):
+        found = getattr(found, part)
+    return found if isinstance(found, Tensor) else None
+
+
+def set_constant(module: fx.GraphModule, value: Tensor, before: fx.Node) -> fx.Node:
+    """Returns a node, before another one, that gives this tensor.
+
+    A plain attribute of the module: packed weights have no strides, so they can be no buffers.
+    """
+    name = f"constant_{sum(each.op == 'get_attr' for each in module.graph.nodes)}"
+    while hasattr(module, name):
+        name += "_"
+    setattr(module, name, value)
+    with module.graph.inserting_before(before):
+        return module.graph.create_node("get_attr", name)
+
+
+def fold_constants(module: fx.GraphModule) -> None:
+    """Computes once what depends on constants alone, such as a table of biases that is looked up.
+
+    What something writes over stays.
+    """
+    values: dict[fx.Node, Any] = {}
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            values[node] = constant(module, node)
+        elif _is_constant(node, values):
+            args, kwargs = map_arg((node.args, node.kwargs), values.__getitem__)
+            with torch.no_grad():
+                values[node] = node.target(*args, **kwargs)
+    for node, value in values.items():
+        is_last = not node.users.keys() <= values.keys()
+        if node.op == "call_function" and is_last and isinstance(value, Tensor):
+            put(set_constant(module, value, node), node)
+    module.graph.eliminate_dead_code()
+
+
+def _is_constant(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
+    is_pure = node.target is operator.getitem or isinstance(node.target, OpOverload)
+    if node.op != "call_function" or not is_pure or any(map(overwrites, (node, *node.users))):
+        return False
+    return bool(node.all_input_nodes) and all(each in values for each in node.all_input_nodes)
+
+
+def settle(module: fx.GraphModule) -> fx.GraphModule:
+    """Returns the module with its code written anew, and with no constants but those in use."""
+    module.graph.eliminate_dead_code()
+    return fx.GraphModule(module, module.graph)

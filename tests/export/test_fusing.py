@@ -1,0 +1,173 @@
+"""Operators are joined where that gives the same."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vertebra.export.operators import Operators, fused_operators
+from vertebra.export.recorded import name_of
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def fast_form(net: nn.Module, images: Tensor) -> Operators:
+    """Returns the fused form, which gives the same for these images."""
+    net = net.eval().requires_grad_(False)
+    found = fused_operators(net, images[:1], count=len(images))
+    assert found is not None
+    tolerance = 1e-5 if images.dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(found.module(images), net(images), rtol=tolerance, atol=tolerance)
+    return found
+
+
+def names(found: Operators) -> list[str]:
+    return [name_of(node) for node in found.module.graph.nodes if node.op == "call_function"]
+
+
+class Apply(nn.Module):
+    """Parts, and what is done with them and the images."""
+
+    def __init__(self, does: Callable[..., Tensor], *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.does = does
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.does(*self.parts, x)
+
+
+ACTIVATIONS = [
+    nn.ReLU(),
+    nn.ReLU(inplace=True),
+    nn.ReLU6(),
+    nn.SiLU(),
+    nn.Hardswish(),
+    nn.Sigmoid(),
+    nn.Hardsigmoid(),
+    nn.Tanh(),
+    nn.LeakyReLU(0.2),
+    nn.GELU(),
+    nn.GELU(approximate="tanh"),
+]
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=str)
+def test_an_activation_joins_the_convolution_or_the_linear_map_before_it(act: nn.Module):
+    conv = fast_form(nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, stride=2), act), draw(2, 3, 9, 9))
+    assert names(conv) == ["mkldnn::_convolution_pointwise"] and conv.packed == 1
+    linear = fast_form(nn.Sequential(nn.Linear(9, 5), act), draw(2, 3, 9, 9))
+    assert names(linear) == ["mkldnn::_linear_pointwise"] and linear.packed == 1
+
+
+def test_an_activation_of_a_result_that_others_read_stays():
+    found = fast_form(
+        Apply(lambda conv, x: F.relu(y := conv(x)) * y.sum(), nn.Conv2d(3, 3, 1)), draw(2, 3, 5, 5)
+    )
+    assert "aten::relu_" in names(found) or "aten::relu" in names(found)
+
+
+def test_a_convolution_that_is_used_twice_keeps_its_activations_apart():
+    conv = nn.Conv2d(3, 3, 3, padding=1)
+    net = nn.Sequential(conv, nn.ReLU(), nn.Sequential(conv, nn.SiLU()))
+    assert names(fast_form(net, draw(2, 3, 8, 8))) == ["mkldnn::_convolution_pointwise"] * 2
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(4, 8, 3, groups=4, dilation=2, padding=2),
+        nn.Conv2d(4, 8, 3, bias=False),
+        nn.Conv2d(4, 8, (1, 3), stride=(2, 1), padding=(0, 1)),
+        nn.Conv2d(4, 4, 7, groups=4, padding=3),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_every_kind_of_convolution_packs(conv: nn.Conv2d, count: int):
+    assert fast_form(conv, draw(count, 4, 12, 12)).packed == 1
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")],
+)
+def test_what_pads_otherwise_gives_the_same(conv: nn.Conv2d):
+    fast_form(conv, draw(2, 4, 12, 12))
+
+
+def two() -> tuple[nn.Conv2d, nn.Conv2d]:
+    return nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda f, g, x: F.relu(f(x) + g(x)),
+        lambda f, g, x: F.relu(g(x) + f(x), inplace=True),
+        lambda f, g, x: f(x).add_(g(x)).relu_(),
+    ],
+)
+def test_a_residual_sum_and_its_activation_are_one_call(does: Callable[..., Tensor]):
+    found = fast_form(Apply(does, *two()), draw(2, 3, 6, 6))
+    assert names(found) == ["mkldnn::_convolution_pointwise", "mkldnn::_convolution_pointwise_"]
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda f, g, x: torch.add(f(x), g(x), alpha=2),
+        lambda f, g, x: f(x) + g(x).mean((2, 3), keepdim=True),
+        lambda f, g, x: f(x) + 1,
+        lambda f, g, x: f(x) + f.bias.view(-1, 1, 1),
+        lambda f, g, x: (y := f(x)) + y,
+        lambda f, g, x: f(x) - g(x),
+    ],
+)
+def test_other_sums_stay(does: Callable[..., Tensor]):
+    found = fast_form(Apply(does, *two()), draw(2, 3, 6, 6))
+    assert "binary" not in found.module.code
+
+
+def test_a_linear_map_adds_to_its_shortcut():
+    found = fast_form(Apply(lambda f, x: x + f(x), nn.Linear(6, 6)), draw(2, 3, 5, 6))
+    assert names(found) == ["mkldnn::_linear_pointwise"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_linear_map_over_channels_adds_to_its_shortcut(is_first: bool):
+    def does(f: nn.Module, x: Tensor) -> Tensor:
+        branch = f(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return branch + x if is_first else x + branch
+
+    found = fast_form(Apply(does, nn.Linear(6, 6)), draw(2, 6, 5, 4))
+    assert "_linear_pointwise.binary" in found.module.code
+    assert "aten::add" not in names(found)
+
+
+def test_without_a_bias():
+    found = fast_form(Apply(lambda f, x: x + f(x), nn.Linear(6, 6, bias=False)), draw(2, 3, 5, 6))
+    assert found.packed == 1
+
+
+@pytest.mark.parametrize("does", [lambda x: x.mean((2, 3)), lambda x: x.mean((-1, -2), True)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mean_over_a_map_is_a_pool_in_bf16(
+    does: Callable[[Tensor], Tensor], dtype: torch.dtype
+):
+    images = draw(2, 3, 7, 5).to(dtype).contiguous(memory_format=torch.channels_last)
+    found = fast_form(Apply(does), images)
+    assert ("aten::avg_pool2d" in names(found)) == (dtype == torch.bfloat16)
+    wanted = does(images.double())
+    torch.testing.assert_close(found.module(images).double(), wanted, rtol=4e-3, atol=4e-3)
+
+
+@pytest.mark.parametrize(
+    "does", [lambda x: x.mean(1), lambda x: x.mean((1, 2)), lambda x: x.mean()]
+)
+def test_other_means_stay(does: Callable[[Tensor], Tensor]):
+    found = fast_form(Apply(does), draw(2, 3, 7, 5).bfloat16())
+    assert names(found) == ["aten::mean"]

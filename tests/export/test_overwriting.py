@@ -1,0 +1,115 @@
+"""Results lie where an argument has lain only if nobody looks there for it any more."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vertebra.export.operators import fused_operators
+from vertebra.export.overwriting import overwrite, take_back
+from vertebra.export.recorded import overwrites, record, settle
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+class Net(nn.Module):
+    """Three convolutions that keep the shape, and what is done with them."""
+
+    def __init__(self, does: Callable[..., Any]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.does = does
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.does(*self.parts, x)
+
+
+def double(f: nn.Module, x: Tensor) -> Tensor:
+    y = f(x)
+    return y + F.relu(y)
+
+
+CASES: dict[str, tuple[Callable[..., Any], int]] = {
+    # what is done, and how many results lie where an argument has lain
+    "a chain": (lambda f, g, h, x: F.silu(f(x) * 2), 2),
+    "the shortcut is read later": (lambda f, g, h, x: (y := f(x)) + F.silu(y * 2) + y, 3),
+    "twice the same": (lambda f, g, h, x: (y := f(x)) * y, 0),
+    "the input": (lambda f, g, h, x: F.silu(x), 0),
+    "an answer": (lambda f, g, h, x: ((y := f(x) * 2), F.silu(y)), 1),
+    "a part of an answer": (lambda f, g, h, x: ((y := f(x))[:, :1], F.silu(y)), 0),
+    "a part that is read later": (
+        lambda f, g, h, x: F.silu(y := f(x)).sum() + y.transpose(2, 3).exp(),
+        0,
+    ),
+    "a part of itself": (lambda f, g, h, x: (y := f(x)) + y.transpose(2, 3), 0),
+    "another shape": (lambda f, g, h, x: f(x).mean((2, 3), keepdim=True) * x, 0),
+    "either side": (lambda f, g, h, x: x * f(x), 1),
+    "only the first": (lambda f, g, h, x: x - f(x), 0),
+    "a constant": (lambda f, g, h, x: F.silu(f.bias).view(1, 3, 1, 1) + g(x), 1),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_answers_stay_and_memory_is_used_again(case: str):
+    does, wanted = CASES[case]
+    net = Net(does)
+    module = record(net, draw(1, 3, 6, 6), is_one=False)
+    take_back(module)
+    assert not any(map(overwrites, module.graph.nodes))
+    overwrite(module)
+    assert sum(map(overwrites, module.graph.nodes)) == wanted
+    images = draw(2, 3, 6, 6)
+    torch.testing.assert_close(settle(module)(images), net(images))
+    assert torch.equal(images, draw(2, 3, 6, 6))
+
+
+def through_a_view(f: nn.Module, g: nn.Module, h: nn.Module, x: Tensor) -> Tensor:
+    y = f(x)
+    part = y[:, :1]
+    part.mul_(3).add_(1)
+    return F.relu(y)
+
+
+def behind_a_view(f: nn.Module, g: nn.Module, h: nn.Module, x: Tensor) -> Tensor:
+    y = f(x)
+    part = y[:, :1]
+    y.mul_(3)
+    return g(y) + part
+
+
+@pytest.mark.parametrize("does", [through_a_view, behind_a_view])
+def test_what_a_network_writes_for_others_to_see_stays(does: Callable[..., Tensor]):
+    net = Net(does)
+    found = fused_operators(net, draw(1, 3, 6, 6), count=2)
+    assert found is not None and "mul_" in found.module.code
+    images = draw(2, 3, 6, 6)
+    torch.testing.assert_close(found.module(images), net(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("does", "is_over"),
+    [
+        (lambda f, g, h, x: F.relu(g(f(x)) + h(x)), True),
+        (lambda f, g, h, x: g(y := f(x)) + y, False),  # it would read what it writes
+        (lambda f, g, h, x: g((y := f(x)).transpose(2, 3)) + y, False),
+        (lambda f, g, h, x: g(x) + x, False),
+        (lambda f, g, h, x: ((y := f(x)), g(x) + y), False),
+        (lambda f, g, h, x: h(F.silu(g(x) + (y := f(x)))) + y, True),  # the second sum
+    ],
+)
+def test_a_convolution_adds_to_a_shortcut_that_nobody_reads_later(
+    does: Callable[..., Any], is_over: bool
+):
+    net = Net(does)
+    found = fused_operators(net, draw(1, 3, 6, 6), count=2)
+    assert found is not None
+    assert ("_convolution_pointwise_.binary" in found.module.code) == is_over
+    assert "_convolution_pointwise.binary" in found.module.code or is_over
+    images = draw(2, 3, 6, 6)
+    torch.testing.assert_close(found.module(images), net(images), rtol=1e-5, atol=1e-5)
