@@ -109,7 +109,8 @@ def our_step(name: str, batch_size: int) -> Callable[[], object]:
     stream = repeat(Batch(images, targets, torch.arange(batch_size)))
     forward = parallel_and_compiled(training)
     training.method.train()
-    return lambda: update(training, forward, stream, Progress(0, training.steps))
+    done = Progress(1, training.steps)
+    return lambda: update(training, forward, stream, Progress(0, training.steps)).read(done)
 
 
 def same_product(name: str, batch_size: int) -> Callable[[], object]:

@@ -298,14 +298,14 @@ def test_a_full_disk_stops_the_run_and_costs_nothing_of_it(elsewhere, album, tra
 
 
 def test_a_broken_last_save_is_refused_and_left_alone(elsewhere, album, monkeypatch):
-    after_step = Saver.after_step
+    needs_weights = Saver.needs_weights
 
-    def stopping(self, moment):
-        self._interrupts.asked = "SIGTERM" if moment.step == 3 else None
-        after_step(self, moment)
+    def stopping(self, progress):
+        self._interrupts.asked = "SIGTERM" if progress.step == 3 else None
+        return needs_weights(self, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Saver, "after_step", stopping)
+        patch.setattr(Saver, "needs_weights", stopping)
         assert vertebra("train", album, "--out=run", "--epochs=2", *TINY).code == 75
     file = Path("run/checkpoints/last/state.json")
     file.write_bytes(file.read_bytes()[:-1])

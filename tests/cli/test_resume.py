@@ -13,14 +13,14 @@ from vertebra.records import RunDirectory, read_record
 def stopped(album, tmp_path_factory):
     """A run of two epochs that was asked to stop after three updates."""
     out = tmp_path_factory.mktemp("resume") / "run"
-    after_step = Saver.after_step
+    needs_weights = Saver.needs_weights
 
-    def stopping(self, moment):
-        self._interrupts.asked = "SIGTERM" if moment.step == 3 else None
-        after_step(self, moment)
+    def stopping(self, progress):
+        self._interrupts.asked = "SIGTERM" if progress.step == 3 else None
+        return needs_weights(self, progress)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Saver, "after_step", stopping)
+        patch.setattr(Saver, "needs_weights", stopping)
         said = vertebra("train", album, "--epochs=2", "--out", out, *TINY)
     return out, said
 

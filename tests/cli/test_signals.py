@@ -28,7 +28,7 @@ def recipe(tmp_path_factory) -> Path:
 
 
 def at_step(monkeypatch, wanted: int, *signals: signal.Signals) -> None:
-    """Sends this process the signals at an update."""
+    """Sends this process the signals when it tells of an update: the next is under way."""
 
     def step(self, number, **values):
         if number == wanted:
@@ -45,10 +45,10 @@ def test_a_signal_saves_and_ends_with_its_own_code(recipe, tmp_path, monkeypatch
         at_step(patch, 2, kind)
         assert command(["train", "--recipe", str(recipe), "--out", str(out)]) == 75
     said = capsys.readouterr().err
-    assert f"stopped by {kind.name} after step 2, saved" in said
+    assert f"stopped by {kind.name} after step 3, saved" in said
     assert f"continue with `vertebra resume {out}`" in said
     assert command(["resume", str(out)]) == 0
-    assert read_record(RunDirectory(out)).resumed_at == (2,)
+    assert read_record(RunDirectory(out)).resumed_at == (3,)
     assert command(["resume", str(out)]) == 2
     assert "has finished" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 import math
 
 import torch
+from torchvision.transforms import v2
 
 from vertebra.data.erase import Erase
 from vertebra.seeding import seeded
@@ -50,3 +51,13 @@ def test_constant_covers_with_the_mean_and_pixel_with_noise():
     assert set(constant.unique().tolist()) == {0.0, 7.0}
     noise = noisy[noisy != 7]
     assert abs(noise.mean().item()) < 0.05 and abs(noise.std().item() - 1) < 0.05
+
+
+def test_it_is_torchvisions_image_by_image_in_the_same_layout():
+    images = torch.randn(40, 3, 20, 24).to(memory_format=torch.channels_last)
+    theirs = v2.RandomErasing(0.6, (0.02, 0.9), (0.3, 1 / 0.3), value="random")
+    with seeded(0):
+        ours = Erase(probability=0.6, area=(0.02, 0.9)).sample(images)
+    with seeded(0):
+        assert torch.equal(ours, torch.stack([theirs(image) for image in images]))
+    assert ours.is_contiguous(memory_format=torch.channels_last)

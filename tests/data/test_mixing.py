@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engine.waits import META, Waits
 from torch.nn import functional as F
 
 from vertebra.contracts import Batch
@@ -34,6 +35,14 @@ def test_what_an_image_is_made_of_is_what_its_target_says(spec: Mixing, seed: in
     torch.testing.assert_close(mixed.targets.sum(1), torch.ones(7))
     assert (weight > -1e-6).all() and (weight < 1 + 1e-6).all()
     assert torch.equal(mixed.index, batch.index)
+
+
+@pytest.mark.parametrize("spec", [Mixing(mixup=0.2), Mixing(cutmix=1.0), Mixing(probability=0)])
+def test_mixing_waits_for_no_device(spec: Mixing):
+    batch = constant(4).to(META)
+    with seeded(0), Waits() as waits:
+        assert spec.sample(batch, K).targets.shape == (4, K)
+    assert waits.found == []
 
 
 def test_cutmix_pastes_one_box_and_mixup_blends_every_pixel():

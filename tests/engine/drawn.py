@@ -34,11 +34,23 @@ class Plain(Method):
         return self.model
 
 
+class Close:
+    """An observer that needs the weights after each update."""
+
+    def needs_weights(self, progress: Progress) -> bool:
+        return True
+
+    def after_step(self, moment: Moment) -> None: ...
+
+
 class Watcher:
-    """Keeps every moment it is shown."""
+    """Keeps every moment it is shown, and leaves it to others when that is."""
 
     def __init__(self) -> None:
         self.moments: list[Moment] = []
+
+    def needs_weights(self, progress: Progress) -> bool:
+        return False
 
     def after_step(self, moment: Moment) -> None:
         self.moments.append(moment)
@@ -76,6 +88,13 @@ def trained(
     watcher = Watcher()
     train(training, batches, observers=[watcher, *others], start=start)
     return watcher.moments
+
+
+def show(observer: Observer, moment: Moment) -> bool:
+    """Shows it a moment as the loop does; returns whether it needed the weights."""
+    needed = observer.needs_weights(moment.progress)
+    observer.after_step(moment)
+    return needed
 
 
 def moment(step: int, steps: int, *, loss: float = 1.0, seconds: float = 0.5) -> Moment:

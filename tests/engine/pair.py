@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tests.engine.drawn import CPU, K, Plain, drawn_batches, plain_training, trained
+from tests.engine.drawn import CPU, K, Plain, Watcher, drawn_batches, plain_training, trained
 from torch import Tensor, nn
 
 from vertebra.contracts import Batch
@@ -67,14 +67,15 @@ def align_buffers(world: World) -> Tensor:
 
 
 def stop_together(world: World, folder: Path) -> dict[str, object]:
-    """The last process is asked to stop after update 2; what each then does."""
+    """The last process is asked to stop at update 2; what each then does."""
     saved: list[int] = []
     log = EventLog(folder / f"{world.rank}-log.jsonl")
 
-    class Signal:
-        def after_step(self, moment):
-            if moment.step == 2 and world.rank == world.size - 1:
+    class Signal(Watcher):
+        def needs_weights(self, progress):
+            if progress.step == 2 and world.rank == world.size - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
+            return False
 
     with Interrupts() as interrupts:
         saver = Saver(saved.append, interrupts, log=log, world=world)

@@ -77,12 +77,14 @@ def test_processes_agree_on_flags_totals_and_buffers(both):
         assert tensors["buffers"].tolist() == [1.0, 1.0, 1.0]
 
 
-def test_a_signal_to_one_process_stops_both_after_the_same_step(both):
+def test_a_signal_to_one_process_stops_both_after_the_same_step(both, alone):
+    assert alone[1]["stopped"] == {"saved": [2], "said": "stopped by SIGTERM after step 2, saved"}
+    # of two each learns an update later what the other was asked
     assert both[0][1]["stopped"] == {
-        "saved": [2],
-        "said": "stopped by a signal after step 2, saved",
+        "saved": [3],
+        "said": "stopped by a signal after step 3, saved",
     }
-    assert both[1][1]["stopped"] == {"saved": [], "said": "stopped by SIGTERM after step 2, saved"}
+    assert both[1][1]["stopped"] == {"saved": [], "said": "stopped by SIGTERM after step 3, saved"}
 
 
 def test_a_loss_that_is_not_finite_in_one_process_stops_both(both, alone):

@@ -5,18 +5,24 @@ import math
 
 import pytest
 import torch
-from tests.engine.drawn import CPU, Plain, drawn_batches, plain_training, trained
+from tests.engine.drawn import CPU, Close, Plain, Watcher, drawn_batches, plain_training, trained
+from tests.recipes.power_cut import Scripted
 from torch import nn
 from torch.testing import assert_close
 
 from vertebra.contracts import Batch, Losses, ParameterGroup, Progress
 from vertebra.duration import steps
 from vertebra.engine.averaging import Averaging
+from vertebra.engine.distributed import World
 from vertebra.engine.execution import Execution
+from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import parallel_and_compiled
+from vertebra.engine.observers import Logger, Saver, Selector
 from vertebra.engine.optimizers import SGD, AdamW
+from vertebra.engine.pace import Pace
 from vertebra.engine.schedules import Cosine, StepDecay
 from vertebra.errors import Interrupted, NonFiniteError
+from vertebra.records import EventLog, read_events
 
 STEPS = 6
 
@@ -103,7 +109,7 @@ def test_the_rate_follows_the_schedule_in_every_group():
     training = plain_training(8, method=Scaled(), schedule=StepDecay(milestones=(0.5,)))
     rates = []
 
-    class Reader:
+    class Reader(Close):
         def after_step(self, moment):
             rates.append([group["lr"] for group in training.optimizer.param_groups])
 
@@ -122,22 +128,84 @@ class Failing(Plain):
         return Losses(total + bad, {**parts, "bad": bad})
 
 
+class Near(Close, Watcher):
+    """Keeps every moment, each at once."""
+
+    after_step = Watcher.after_step
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("micro", [0, 1])
-def test_a_loss_that_is_not_finite_stops_before_the_update(value, micro):
+def test_a_loss_that_is_not_finite_stops_before_anyone_sees_the_update(value, micro):
     batches = drawn_batches(2 * STEPS, 4)
     batches[2 * 3 + micro].images[0, 0] = value
     training = plain_training(STEPS, method=Failing(), accumulate=2)
-    seen = []
+    near, far = Near(), Watcher()
+    with pytest.raises(NonFiniteError, match=r"'bad' is nan at step 4 of 6; nothing of that"):
+        trained(training, batches, near, far)
+    for seen in (near.moments, far.moments):
+        assert [each.step for each in seen] == [1, 2, 3]
 
-    class Keeper:
+
+@pytest.mark.parametrize("step", [1, 3, 4, 6])  # the first, of an evaluation, of none, the last
+@pytest.mark.parametrize("seconds", [0.0, 1e6])  # a save after each update, and at the end alone
+def test_nothing_is_kept_of_an_update_whose_loss_is_not_finite(step, seconds, tmp_path):
+    batches = drawn_batches(STEPS, 4)
+    batches[step - 1].images[0, 0] = math.nan
+    training = plain_training(STEPS, method=Failing())
+    log, evaluated, saved, view = EventLog(tmp_path / "metrics.jsonl"), [], [], Scripted()
+
+    def figures():
+        evaluated.append(weights(training))
+        return {"top1": 0.5, "n": 9}
+
+    observers = [
+        Logger(training, log, view, every=1, pace=Pace()),
+        Selector(
+            training, figures, directory=tmp_path / "best", log=log, view=view, every=3, keep="last"
+        ),
+        Saver(saved.append, Interrupts(), log=log, world=World(), seconds=seconds),
+    ]
+    with pytest.raises(NonFiniteError, match=f"'bad' is nan at step {step} of 6"):
+        trained(training, batches, *observers)
+    before = list(range(1, step))
+    assert view.steps == before
+    assert saved == (before if seconds == 0 else [])
+    assert len(evaluated) == len([each for each in before if each % 3 == 0])
+    assert all(each.isfinite().all() for state in evaluated for each in state.values())
+    assert (tmp_path / "best").exists() == (step > 3)
+    told = [] if not log.path.exists() else list(read_events(log.path))
+    assert [each["step"] for each in told if each["event"] == "step"] == before
+    assert {each["step"] for each in told} <= set(before)
+
+
+def test_an_update_is_shown_after_the_next_is_launched_or_at_once_where_weights_are_needed():
+    calls = []
+
+    class Method(Plain):
+        def after_step(self, progress):
+            calls.append(f"made {progress.step}")
+
+    class Second(Watcher):
+        def needs_weights(self, progress):
+            return progress.step == 2
+
         def after_step(self, moment):
-            seen.append(weights(training))
+            calls.append(f"shown {moment.progress.step}")
 
-    with pytest.raises(NonFiniteError, match=r"'bad' is nan at step 4 of 6; the update was not"):
-        trained(training, batches, Keeper())
-    assert len(seen) == 3
-    assert_close(weights(training), seen[-1], atol=0, rtol=0)
+    trained(plain_training(5, method=Method()), drawn_batches(5, 4), Second())
+    assert calls == [
+        *("made 1", "made 2", "shown 1", "shown 2"),
+        *("made 3", "made 4", "shown 3", "made 5", "shown 4", "shown 5"),
+    ]
+
+
+def test_what_observers_are_shown_does_not_depend_on_when():
+    found = []
+    for other in (Close, Watcher):
+        moments = trained(plain_training(STEPS), drawn_batches(STEPS, 4), other())
+        found.append([each._replace(seconds=0, data_seconds=0) for each in moments])
+    assert found[0] == found[1]
 
 
 def test_an_infinite_total_of_finite_parts_is_named_too():
@@ -158,7 +226,7 @@ def test_the_average_is_moved_after_each_update():
     )
     expected = {name: value.clone() for name, value in training.average.state_dict().items()}
 
-    class Mover:
+    class Mover(Close):
         def after_step(self, moment):
             decay = spec.decay_at(moment.progress.step - 1)
             for name, value in training.method.deployable().state_dict().items():
@@ -194,7 +262,7 @@ def test_draws_depend_on_the_step_alone():
     whole = plain_training(STEPS, dropout=0.5)
     trained(whole, drawn_batches(STEPS, 8))
 
-    class Stopping:
+    class Stopping(Close):
         def after_step(self, moment):
             torch.rand(moment.progress.step)
             if moment.progress.step == 3:

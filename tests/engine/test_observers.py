@@ -3,7 +3,7 @@ import time
 
 import pytest
 import torch
-from tests.engine.drawn import moment, plain_training
+from tests.engine.drawn import moment, plain_training, show
 
 from vertebra.engine import checkpoint
 from vertebra.engine.distributed import World
@@ -49,7 +49,7 @@ def losses(log):
 def test_the_logger_writes_means_of_intervals_and_the_rest_at_the_end(log):
     logger = Logger(plain_training(7), log, None, every=3, pace=Pace())
     for step in range(1, 8):
-        logger.after_step(moment(step, 7, loss=float(step)))
+        show(logger, moment(step, 7, loss=float(step)))
     assert losses(log) == {3: 2.0, 6: 5.0, 7: 7.0}
     first = events(log, "step")[0]
     assert first["parts"] == {"fit": 1.0}
@@ -67,7 +67,7 @@ def test_a_logger_that_goes_on_writes_what_one_logger_would(log, tmp_path):
     whole = EventLog(tmp_path / "whole.jsonl")
     alone, first, second = logger_of(whole), logger_of(log), logger_of(log)
     for step in range(1, 8):
-        alone.after_step(moment(step, 7, loss=0.1 * step))
+        show(alone, moment(step, 7, loss=0.1 * step))
         if step == 5:
             second.restore(first.state())
         (first if step < 5 else second).after_step(moment(step, 7, loss=0.1 * step))
@@ -81,7 +81,7 @@ def test_the_view_is_told_of_every_update(log):
     view = Told()
     logger = Logger(plain_training(2), log, view, every=100, pace=Pace())
     for step in (1, 2):
-        logger.after_step(moment(step, 2))
+        show(logger, moment(step, 2))
     assert view.calls == [("step", step, 1.0, 16.0, pytest.approx(0.2), 0.1) for step in (1, 2)]
 
 
@@ -96,11 +96,11 @@ def test_only_the_leading_process_speaks(log):
 def test_a_file_that_cannot_be_read_is_told_once(log):
     found, view = {}, Told()
     watcher = Refusals(found, log, view)
-    watcher.after_step(moment(1, 9))
+    show(watcher, moment(1, 9))
     found["b.png"] = "is cut off"
-    watcher.after_step(moment(2, 9))
+    show(watcher, moment(2, 9))
     found["a.png"] = "is empty"
-    watcher.after_step(moment(3, 9))
+    show(watcher, moment(3, 9))
     told = [(event["step"], event["name"], event["reason"]) for event in events(log, "refuse")]
     assert told == [(2, "b.png", "is cut off"), (3, "a.png", "is empty")]
     assert [text.split()[0] for _, text in view.calls] == ["b.png", "a.png"]
@@ -119,7 +119,7 @@ def selected(log, tops, *, n=100, keep="best", view=None, every=1, training=None
         keep=keep,
     )
     for step in range(1, len(tops) * every + 1):
-        selector.after_step(moment(step, len(tops) * every))
+        show(selector, moment(step, len(tops) * every))
     return selector
 
 
@@ -168,7 +168,7 @@ def test_the_selector_evaluates_when_it_is_time_and_at_the_end(log):
         keep="best",
     )
     for step in range(1, 6):
-        selector.after_step(moment(step, 5))
+        show(selector, moment(step, 5))
     told = [(event["step"], event["figures"]["top1"]) for event in events(log, "evaluate")]
     assert told == [(2, 0.1), (4, 0.5), (5, 0.9)]
     assert events(log, "evaluate")[0]["split"] == "minival"
@@ -202,7 +202,7 @@ def saver_of(log, interrupts, **options):
 def test_the_saver_saves_at_the_end(log):
     saved, saver = saver_of(log, Interrupts())
     for step in (1, 2, 3):
-        saver.after_step(moment(step, 3))
+        show(saver, moment(step, 3))
     assert saved == [3]
     assert [(e["step"], e["kind"]) for e in events(log, "save")] == [(3, "last")]
 
@@ -213,16 +213,16 @@ def test_the_saver_saves_when_enough_time_has_passed(log, monkeypatch):
     saved, saver = saver_of(log, Interrupts(), seconds=60)
     for step, passed in ((1, 30), (2, 31), (3, 59), (4, 1)):
         now += passed
-        saver.after_step(moment(step, 9))
+        show(saver, moment(step, 9))
     assert saved == [2, 4]
 
 
 def test_a_signal_saves_and_stops(log):
     with Interrupts() as interrupts:
         saved, saver = saver_of(log, interrupts)
-        saver.after_step(moment(1, 9))
+        show(saver, moment(1, 9))
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Interrupted, match="stopped by SIGTERM after step 2, saved") as caught:
-            saver.after_step(moment(2, 9))
+            show(saver, moment(2, 9))
     assert saved == [2]
     assert f"vertebra resume {log.path.parent}" in str(caught.value)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.engine.drawn import CPU, drawn_batches, plain_training, trained
+from tests.engine.drawn import CPU, Close, drawn_batches, plain_training, trained
 from torch import nn
 
 from vertebra.engine import checkpoint
@@ -49,7 +49,7 @@ def test_a_restored_training_goes_on_as_the_one_it_was_taken_from(tmp_path, opti
     assert groups == as_groups
 
 
-class Stop:
+class Stop(Close):
     def __init__(self, step):
         self.step = step
 

@@ -104,7 +104,7 @@ def assert_same_run(folder, whole):
 
 
 def interrupted(recipe, folder, *, at, act=terminate):
-    """Runs until the act at that update ends it."""
+    """Runs until the act ends it, when the view is told of that update: the next is under way."""
     with pytest.raises(PowerCut if act is cut else Interrupted):
         run(recipe, folder, view=Scripted(at, act))
     return folder
@@ -125,7 +125,7 @@ def test_a_run_that_was_interrupted_in_an_epoch_goes_on_as_if_it_had_not(
     recipe, whole, tmp_path, workers
 ):
     recipe = replace(recipe, execution=replace(recipe.execution, workers=workers))
-    folder = interrupted(recipe, tmp_path / "run", at=4)
+    folder = interrupted(recipe, tmp_path / "run", at=3)
     assert checkpoint.load(folder / "checkpoints" / "last").state["step"] == 4
     assert not (folder / "record.json").exists()
     view = Scripted()
@@ -139,13 +139,13 @@ def test_a_run_that_was_interrupted_in_an_epoch_goes_on_as_if_it_had_not(
 
 def test_many_interruptions_are_as_good_as_none(recipe, whole, tmp_path):
     folder = interrupted(recipe, tmp_path / "run", at=1)
-    for at in (2, 5, 9):
+    for at in (3, 6, 9):
         with pytest.raises(Interrupted):
             resume(folder, view=Scripted(at, terminate))
     began = read_json(folder / "checkpoints" / "last" / "state.json")["clock"]["started"]
     record = resume(folder)
     assert_same_run(folder, whole)
-    assert record.resumed_at == (1, 2, 5, 9)
+    assert record.resumed_at == (2, 4, 7, 9)
     assert record.started == began
     assert record.train_seconds < record.total_seconds
 
@@ -167,8 +167,8 @@ def test_a_kill_after_a_save_goes_on_from_there(recipe, whole, tmp_path, monkeyp
 
 @pytest.fixture(scope="module")
 def two_phases(recipe, album, tmp_path_factory):
-    """Two updates of everything, then an epoch of plain training; and the run of both."""
-    first = replace(recipe.phases[0], length=steps(2), schedule=Constant())
+    """Three updates of everything, then an epoch of plain training; and the run of both."""
+    first = replace(recipe.phases[0], length=steps(3), schedule=Constant())
     plain = tiny(album, {"length": "1 epochs", "optimizer.momentum": 0.5}).phases[0]
     both = replace(recipe, phases=(first, plain))
     folder = tmp_path_factory.mktemp("two") / "run"
@@ -176,15 +176,17 @@ def two_phases(recipe, album, tmp_path_factory):
     return both, folder
 
 
-@pytest.mark.parametrize(("at", "phase"), [(1, 0), (2, 0), (4, 1), (5, 1)])
-def test_a_run_of_two_phases_goes_on_in_the_one_it_was_in(two_phases, tmp_path, at, phase):
+@pytest.mark.parametrize(
+    ("at", "after", "phase"), [(1, 2, 0), (2, 3, 0), (3, 3, 0), (4, 5, 1), (6, 6, 1)]
+)
+def test_a_run_of_two_phases_goes_on_in_the_one_it_was_in(two_phases, tmp_path, at, after, phase):
     recipe, whole = two_phases
     folder = interrupted(recipe, tmp_path / "run", at=at)
     assert checkpoint.load(folder / "checkpoints" / "last").state["phase"] == phase
     record = resume(folder)
     assert_same_run(folder, whole)
-    assert (record.resumed_at, record.steps) == ((at,), 5)
-    assert record.images_per_second * record.train_seconds == pytest.approx(5 * 12)
+    assert (record.resumed_at, record.steps) == ((after,), 6)
+    assert record.images_per_second * record.train_seconds == pytest.approx(6 * 12)
 
 
 def test_steps_of_an_interval_that_was_cut_are_not_lost(recipe, whole, tmp_path, monkeypatch):

@@ -1,11 +1,16 @@
 """What every way to learn has to bear: it runs as a recipe, resumes to the bit, leaves a model."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import pytest
 import torch
+from tests.engine.waits import META, Waits
 from tests.recipes.drawn import CLASSES, tiny
 from tests.recipes.power_cut import PowerCut, Scripted, cut
 
 from vertebra.contracts import Progress
+from vertebra.data.erase import Erase
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.engine import checkpoint
 from vertebra.engine.distributed import World
@@ -158,6 +163,37 @@ def test_every_parameter_that_learns_gets_a_gradient_and_is_learnt_once(recipe):
     stream = iter(training_batches(recipe, phase, materials, training))
     update(training, parallel_and_compiled(training), stream, Progress(1, STEPS))
     assert {name for key, name in trainable.items() if key not in reached} == set()
+
+
+def test_a_step_waits_for_nothing(recipe, monkeypatch):
+    """Neither the images' way to the device nor the update."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it has no "meta"
+    prepared, cpu = prepare(recipe), torch.device("cpu")
+    phase, materials = recipe.phases[0], prepared.materials[0]
+    guidance = guide(phase, prepared.classes, device=cpu)
+    augment = replace(phase.data.augment, erase=Erase(probability=1.0))
+    phase = replace(phase, data=replace(phase.data, augment=augment))
+    training = build_training(
+        recipe,
+        phase,
+        prepared.new_model(),
+        images=len(materials.train),
+        device=cpu,
+        world=World(),
+        guidance=guidance,
+    )
+    averaged = [training.average.module] if training.average else []
+    for module in (training.method, *averaged, *guidance.teachers):
+        module.to(META)
+    optimizer = phase.optimizer.build(training.method.parameter_groups(), META)
+    training = replace(training, device=META, optimizer=optimizer, clip_norm=1.0)
+    training.method.train()
+    stream = iter(training_batches(recipe, phase, materials, training))
+    forward = parallel_and_compiled(training)
+    update(training, forward, stream, Progress(0, STEPS))  # what is kept is made once
+    with Waits() as waits:
+        update(training, forward, stream, Progress(1, STEPS))
+    assert waits.found == []
 
 
 def test_a_misspelt_method_offers_the_nearest(plain):

@@ -41,8 +41,21 @@ class Erase:
 
     def sample(self, images: Tensor) -> Tensor:
         """images: [N, C, H, W] normalised -> [N, C, H, W], each image with its own draw."""
-        cover = _cover(self)
-        return torch.stack([cover(image) for image in images.unbind()])
+        cover, erased = _cover(self), images.clone()
+        for image in erased.unbind():
+            if torch.rand(1) >= self.probability:
+                continue
+            drawn = cover.make_params([image])
+            top, left, height, width = (drawn[name] for name in "ijhw")
+            if drawn["v"] is not None:  # a rectangle fits
+                image[:, top : top + height, left : left + width] = _sent(drawn["v"], images.device)
+        return erased
+
+
+def _sent(value: Tensor, device: torch.device) -> Tensor:
+    """Returns the value on the device; to CUDA from pinned memory, else each copy would wait for
+    all that the device has to do."""
+    return (value.pin_memory() if device.type == "cuda" else value).to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=4)

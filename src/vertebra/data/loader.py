@@ -52,10 +52,12 @@ class _TrainItems(Dataset[_Item | DataError]):
         preprocess: Preprocess,
         augment: Augment,
         views: Mapping[int, View],
+        targets: Tensor | None,
     ) -> None:
         self._split = split
         self._order = order
         self._channels = preprocess.channels
+        self._targets = targets
         self._versions = [_Version((), augment, preprocess)]
         for place, view in views.items():
             keys = () if view.augment is None else ("view", place)
@@ -75,6 +77,8 @@ class _TrainItems(Dataset[_Item | DataError]):
         pictures, samples = zip(*drawn, strict=True)
         first, *others = zip(*pictures, strict=True)  # by version rather than by sample
         batch = _batch(self._split, first, samples)
+        if self._targets is not None:  # here, so that they too come in pinned memory
+            batch = replace(batch, targets=self._targets[batch.index])
         return _Item(replace(batch, views=tuple(map(pack, others))), broken)
 
     def _draw(self, position: int, broken: dict[str, str]) -> tuple[tuple[Pixels, ...], int]:
@@ -188,7 +192,9 @@ class TrainBatches:
             rank=self.rank,
             world=self.world,
         )
-        items = _TrainItems(self.split, order, self.preprocess, self.augment, self._further())
+        items = _TrainItems(
+            self.split, order, self.preprocess, self.augment, self._further(), self.targets
+        )
         classes = len(self.split.classes) if self.classes is None else self.classes
         start = self.start_step * self.accumulate
         numbers = range(start, start + len(self))
@@ -196,10 +202,7 @@ class TrainBatches:
             numbers, _load(items, numbers, self.workers, self.device), strict=True
         ):
             self.quarantined.update(item.broken)
-            batch = item.batch
-            if self.targets is not None:
-                batch = replace(batch, targets=self.targets[batch.index])
-            batch = _ready(batch, self.preprocess, self.device, self.layout)
+            batch = _ready(item.batch, self.preprocess, self.device, self.layout)
             yield self._finished(batch, number, classes)
 
     def _finished(self, batch: Batch, number: int, classes: int) -> Batch:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -86,9 +87,7 @@ class Preprocess:
     def normalize(self, images: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
         """images: [..., C, S, S] uint8 -> the same shape and layout in `dtype`, (x / 255 - mean) /
         std."""
-        mean, std = (
-            torch.tensor(values, device=images.device).mul(255) for values in (self.mean, self.std)
-        )
+        mean, std = (_in_bytes(tuple(each), images.device) for each in (self.mean, self.std))
         if images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last):
             # whole rows at once: three channels alone are too few to vectorise over
             count, channels, high, wide = images.shape
@@ -98,6 +97,16 @@ class Preprocess:
             return pixels.permute(0, 3, 1, 2)  # [N, H, W, C] -> [N, C, H, W]
         mean, std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
         return images.to(torch.float32).sub_(mean).div_(std).to(dtype)
+
+
+@lru_cache(maxsize=16)
+def _in_bytes(statistic: tuple[float, ...], device: torch.device) -> Tensor:
+    """Returns the mean or deviation of pixels in [0, 255]: [C] on `device`.
+
+    Kept, since a copy from common memory waits for all that the device has to do.
+    """
+    with torch.inference_mode(False):  # else training could not use what evaluation has made
+        return torch.tensor(statistic, device=device).mul(255)
 
 
 def pack(pictures: Sequence[Pixels]) -> Tensor:

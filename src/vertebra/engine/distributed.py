@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vertebra.cores import usable_cores
 from vertebra.engine.interrupt import Interrupts
+from vertebra.engine.reading import Reading
 from vertebra.errors import DeviceError
 
 GRACE_SECONDS = 30.0
@@ -47,19 +48,35 @@ class World:
             local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         )
 
+    @property
+    def _meeting_place(self) -> torch.device:
+        """Where tensors have to be for processes to exchange them."""
+        is_nccl = dist.get_backend() == "nccl"
+        return torch.device("cuda", self.local_rank) if is_nccl else torch.device("cpu")
+
     def total(self, value: Tensor) -> Tensor:
-        """Returns the sum over all processes; alone, the value itself."""
+        """Returns the sum over all processes; alone, the value itself.
+
+        On CUDA nobody waits for a value that is there; another one is sent there and waited for.
+        """
         if self.size == 1:
             return value
-        summed = value.clone()
-        if dist.get_backend() == "nccl":
-            summed = summed.to(torch.device("cuda", self.local_rank))
+        summed = value.clone().to(self._meeting_place)
         dist.all_reduce(summed)
         return summed.to(value.device)
 
     def any(self, flag: bool) -> bool:
         """Returns whether the flag is set in any process; all must ask."""
-        return flag if self.size == 1 else bool(self.total(torch.tensor(int(flag))).item())
+        return any(self.ask(flag).values)
+
+    def ask(self, flag: bool) -> Reading:
+        """Returns in how many processes the flag is set, to be read later without a wait; all must
+        ask."""
+        count = torch.tensor([flag], dtype=torch.int32)
+        if self.size > 1:
+            count = count.to(self._meeting_place, non_blocking=True)
+            dist.all_reduce(count)
+        return Reading(count)
 
     def align(self, module: nn.Module) -> None:
         """Gives every process the buffers (batch statistics) of rank 0."""

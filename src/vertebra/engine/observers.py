@@ -11,12 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, Protocol
 
+from vertebra.contracts import Progress
 from vertebra.engine import checkpoint
 from vertebra.engine.distributed import World
 from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import Moment, Training
 from vertebra.engine.memory import peak_memory_mb
 from vertebra.engine.pace import Interval, Pace
+from vertebra.engine.reading import Reading
 from vertebra.errors import Interrupted
 from vertebra.records import EventLog, Json
 
@@ -60,6 +62,11 @@ class Logger:
         self._interval = Interval()
         self.pace = pace
 
+    def needs_weights(self, progress: Progress) -> bool:
+        """It needs none."""
+        del progress
+        return False
+
     def after_step(self, moment: Moment) -> None:
         """Counts; writes when it is time."""
         self.pace.add(moment)
@@ -72,7 +79,7 @@ class Logger:
                 data_wait=moment.data_seconds / moment.seconds,
                 lr=moment.update.lr,
             )
-        if is_due(moment, self._every):
+        if is_due(moment.progress, self._every):
             self._write(moment)
 
     def state(self) -> Json:
@@ -103,6 +110,11 @@ class Refusals:
         self._log = log
         self._view = view
         self._told: set[str] = set()
+
+    def needs_weights(self, progress: Progress) -> bool:
+        """It needs none."""
+        del progress
+        return False
 
     def after_step(self, moment: Moment) -> None:
         """Tells of what is new."""
@@ -143,9 +155,13 @@ class Selector:
         self.best_step = 0
         self.best: dict[str, float] = {}
 
+    def needs_weights(self, progress: Progress) -> bool:
+        """It does when it evaluates."""
+        return is_due(progress, self._every)
+
     def after_step(self, moment: Moment) -> None:
         """Evaluates when it is time."""
-        if not is_due(moment, self._every):
+        if not is_due(moment.progress, self._every):
             return
         figures = dict(self._evaluate())
         if not self._training.world.leads:
@@ -176,9 +192,9 @@ class Selector:
         return figures["top1"] >= self._highest - slack
 
 
-def is_due(moment: Moment, every: int) -> bool:
-    """Returns whether this is an `every`-th update of the phase, or its last."""
-    return moment.progress.step % every == 0 or moment.progress.step == moment.progress.steps
+def is_due(done: Progress, every: int) -> bool:
+    """Returns whether the latest is an `every`-th update of the phase, or its last."""
+    return done.step % every == 0 or done.step == done.steps
 
 
 def standard_error(first: float, second: float, n: int) -> float:
@@ -210,17 +226,32 @@ class Saver:
         self._world = world
         self._seconds = seconds
         self._saved_at = time.monotonic()
+        self._saves = False
+        self._wish: Reading | None = None
+
+    def needs_weights(self, progress: Progress) -> bool:
+        """Returns whether it saves; all processes decide the same.
+
+        Of several each acts on what was wished an update before: nobody waits to hear the others.
+        """
+        is_last = progress.step == progress.steps
+        has_signal = self._interrupts.asked is not None
+        is_time = self._world.leads and time.monotonic() - self._saved_at >= self._seconds
+        wish = self._world.ask(has_signal or is_time)
+        heard, self._wish = (wish if self._world.size == 1 else self._wish), wish
+        self._saves = is_last or (heard is not None and any(heard.values))
+        return self._saves
 
     def after_step(self, moment: Moment) -> None:
-        """Saves when it is time; all processes agree on stopping at the same step."""
-        is_last = moment.progress.step == moment.progress.steps
-        stops = self._world.any(self._interrupts.asked is not None)
-        is_time = time.monotonic() - self._saved_at >= self._seconds
-        if self._world.leads and (stops or is_time or is_last):
+        """Saves if it has decided to; all processes agree on stopping then."""
+        if not self._saves:
+            return
+        if self._world.leads:
             self._save(moment.progress.step)
             self._saved_at = time.monotonic()
             _tell(self._log, "save", moment, {"kind": "last"})
-        if stops:
+        self._wish = None  # it has come true
+        if self._world.any(self._interrupts.asked is not None):
             self._world.wait()
             raise Interrupted(
                 f"stopped by {self._interrupts.asked or 'a signal'} after step {moment.step}, "

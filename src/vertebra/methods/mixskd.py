@@ -239,9 +239,13 @@ def _total(losses: Iterable[Tensor]) -> Tensor:
 
 
 def _draw(samples: int, mixup: float, device: torch.device) -> Pairing:
-    """Returns a pairing drawn on the CPU: the same draws on every device."""
+    """Returns a pairing drawn on the CPU: the same draws on every device.
+
+    Neither part waits for the device: a scalar may stay where it is, and so few numbers are sent
+    without waiting for those before them.
+    """
     share = Beta(mixup, mixup).sample()
-    return Pairing(share.to(device), torch.randperm(samples).to(device))
+    return Pairing(share, torch.randperm(samples).to(device, non_blocking=True))
 
 
 def _hard(targets: Tensor) -> Tensor:

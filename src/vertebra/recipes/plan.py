@@ -162,7 +162,8 @@ def _step_seconds(
     for step in range(training.steps):
         began = time.perf_counter()
         with seeded(recipe.seed, "step", step, 0, device=training.device):
-            update(training, forward, stream, Progress(step, training.steps))
+            made = update(training, forward, stream, Progress(step, training.steps))
+        made.read(Progress(step + 1, training.steps))  # else the device is still at it
         took.append(time.perf_counter() - began)
         if step and sum(took[1:]) >= seconds:
             break
