@@ -66,7 +66,7 @@ CASES = [
     ),
     pytest.param({"model.form": "D", "model.squeeze": 0.25, "model.stem_pool": "conv"}, id="rs"),
     pytest.param({"accumulate": 2, "clip_norm": 1.0}, id="accumulated and clipped"),
-    pytest.param({"execution.precision": "bf16"}, id="bf16"),
+    pytest.param({"execution.precision": "bf16", "model.stem_pool": None}, id="bf16"),
     pytest.param(
         {
             "method.loss": BinaryCrossEntropy(threshold=0.2),

@@ -18,6 +18,7 @@ from vertebra.models.shelf import BackboneSpec, find_spec, title
 from vertebra.recipes.fit import fit, with_batch_size
 from vertebra.recipes.follow import follow
 from vertebra.recipes.materials import Materials
+from vertebra.recipes.precision import fit_precision
 from vertebra.recipes.prepare import gather_all
 from vertebra.recipes.recipe import Phase, Pretrained, Recipe
 from vertebra.recipes.shelf import RECIPES, load
@@ -67,7 +68,8 @@ def choose(
     recipe, notes = asked.recipe, asked.notes
     if asked.fixed is not None:
         recipe, fitted = fit(recipe, materials[-1], fixed=asked.fixed, start=asked.start)
-        notes += fitted
+        recipe, faster = fit_precision(recipe, fixed=asked.fixed, processes=world.size)
+        notes += fitted + faster
     return Chosen(recipe, materials, notes, title(recipe.model), asked.start)
 
 

@@ -1,0 +1,112 @@
+"""The precision that suits device and network: bf16 where a step is clearly faster in it.
+
+A GPU with bf16 instructions is faster in bf16 with every network. A CPU with them is so with some:
+it multiplies matrices many times as fast, but torch's bf16 gradients of depthwise convolutions are
+slow, and small networks pay for the conversions. So there a pass is measured in both.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from vertebra.bench.account import account
+from vertebra.contracts import Classifier
+from vertebra.engine.execution import Execution, Precision, has_bf16
+from vertebra.errors import RecipeError
+from vertebra.recipes.fit import Fitted
+from vertebra.recipes.materials import build_model
+from vertebra.recipes.recipe import Recipe
+
+CLEAR = 1.2
+"""So many times as fast has bf16 to be on a CPU: less would turn with the machine's mood."""
+
+WORTH_MEASURING = 8e9
+"""Multiply-adds of a batch from which on a CPU is measured; below, bf16 has not been faster."""
+
+MEASURED_IMAGES = 16
+"""Images at most in a pass that is measured."""
+
+_PATH = "execution.precision"
+
+
+def fit_precision(recipe: Recipe, *, fixed: Collection[str] = (), processes: int = 1) -> Fitted:
+    """Returns the recipe in bf16 if that is faster here, with a sentence that says so.
+
+    What has been asked for (`fixed`) stays, and so does fp32 for several processes on CPUs, which
+    could come to different ends.
+    """
+    same = Fitted(recipe, ())
+    device = recipe.execution.resolve()
+    if {_PATH, "execution"} & set(fixed) or recipe.execution.precision == "bf16":
+        return same
+    if not has_bf16(device):
+        return same
+    reason = "the device has instructions for it"
+    if device.type == "cpu":
+        if processes > 1 or recipe.execution.compile or _macs(recipe) < WORTH_MEASURING:
+            return same
+        times = gain(recipe, device)
+        if times < CLEAR:
+            return same
+        reason = f"a pass is {times:.1f} times as fast here"
+    half = replace(recipe, execution=replace(recipe.execution, precision="bf16"))
+    return Fitted(half, (f"{_PATH}: fp32 -> bf16, {reason}",))
+
+
+def check_precision(recipe: Recipe, model: Classifier) -> None:
+    """Refuses what torch computes wrongly: on a CPU, the bf16 gradient of a convolution that
+    strides over a map of one pixel holds what the memory held before (torch 2.15).
+
+    Raises:
+        RecipeError: the network has such maps at the size of its images.
+    """
+    if recipe.execution.precision == "fp32" or recipe.execution.resolve().type != "cpu":
+        return
+    coarsest = max(each.stride for each in model.backbone.maps)
+    for phase in recipe.phases:
+        size = phase.data.preprocess.image_size
+        if 2 * size <= coarsest:
+            raise RecipeError(
+                f"precision=bf16 with image_size={size} on a CPU, and a network whose maps are up "
+                f"to {coarsest} times smaller: torch's gradients are wrong where a map is one "
+                f"pixel; use fp32, or images of more than {coarsest // 2} px"
+            )
+
+
+def gain(recipe: Recipe, device: torch.device) -> float:
+    """Returns how many times as long a pass, forward and backward, takes in fp32 as in bf16."""
+    phase = recipe.phases[-1]
+    preprocess, count = phase.data.preprocess, min(phase.pass_size, MEASURED_IMAGES)
+    size = (preprocess.channels, *2 * (preprocess.image_size,))
+    images = torch.zeros(count, *size, device=device).contiguous(
+        memory_format=recipe.execution.layout
+    )
+    net = recipe.execution.place(build_model(recipe, 2), device).train()
+    recipe.execution.settle(device)
+    ways: tuple[Precision, ...] = ("fp32", "bf16")
+    executions = [replace(recipe.execution, precision=way) for way in ways]
+    rounds = [[_seconds(net, images, each) for each in executions] for _ in range(3)]
+    single, half = (min(times) for times in zip(*rounds[1:], strict=True))  # the first warms up
+    return single / half
+
+
+def _seconds(net: nn.Module, images: Tensor, execution: Execution) -> float:
+    began = time.perf_counter()
+    with execution.autocast(images.device):
+        logits = net(images)
+    logits.float().square().mean().backward()
+    net.zero_grad(set_to_none=True)
+    return time.perf_counter() - began
+
+
+def _macs(recipe: Recipe) -> float:
+    """Returns the multiply-adds of a batch, forward."""
+    phase = recipe.phases[-1]
+    preprocess = phase.data.preprocess
+    with torch.device("meta"):
+        model = build_model(recipe, 2)
+    cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
+    return phase.pass_size * cost.macs

@@ -1,0 +1,77 @@
+"""A named recipe goes to bf16 where that is faster, says so, and never against a wish."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.recipes.drawn import in_memory, tiny
+
+from vertebra.errors import RecipeError
+from vertebra.recipes import precision
+from vertebra.recipes.precision import fit_precision, gain
+from vertebra.recipes.prepare import prepare
+from vertebra.recipes.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def able(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    monkeypatch.setattr(precision, "WORTH_MEASURING", 0.0)
+
+
+def faster(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
+    monkeypatch.setattr(precision, "gain", lambda recipe, device: times)
+
+
+def recipe(**changes: object) -> Recipe:
+    return tiny(Path("drawn"), changes)
+
+
+def test_what_is_clearly_faster_is_taken_and_told(monkeypatch: pytest.MonkeyPatch):
+    faster(monkeypatch, 1.84)
+    found = fit_precision(recipe())
+    assert found.recipe.execution.precision == "bf16"
+    told = "execution.precision: fp32 -> bf16, a pass is 1.8 times as fast here"
+    assert found.notes == (told,)
+
+
+def test_what_is_hardly_faster_is_not(monkeypatch: pytest.MonkeyPatch):
+    faster(monkeypatch, 1.15)
+    assert fit_precision(recipe()) == (recipe(), ())
+
+
+@pytest.mark.parametrize("path", ["execution.precision", "execution"])
+def test_a_wish_stays(monkeypatch: pytest.MonkeyPatch, path: str):
+    faster(monkeypatch, 9)
+    assert fit_precision(recipe(), fixed={path}) == (recipe(), ())
+
+
+def test_without_instructions_for_it_nothing_is_measured(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+    monkeypatch.delattr(precision, "gain")
+    assert fit_precision(recipe()) == (recipe(), ())
+
+
+def test_nor_for_a_small_network_nor_for_several_processes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(precision, "gain")
+    assert fit_precision(recipe(), processes=2) == (recipe(), ())
+    compiled = recipe(**{"execution.compile": True})
+    assert fit_precision(compiled) == (compiled, ())
+    monkeypatch.setattr(precision, "WORTH_MEASURING", 1e9)
+    assert fit_precision(recipe()) == (recipe(), ())
+
+
+def test_measuring_leaves_no_trace_in_the_draws():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    assert gain(recipe(**{"model.stem_pool": None}), torch.device("cpu")) > 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_maps_of_one_pixel_are_refused_in_bf16_on_a_cpu():
+    half = {"execution.precision": "bf16"}
+    with pytest.raises(RecipeError, match="use fp32, or images of more than 16 px"):
+        prepare(recipe(**half), materials=(in_memory(train=4, val=2, test=2),))
+    prepare(recipe(), materials=(in_memory(train=4, val=2, test=2),))
+    finer = recipe(**half, **{"model.stem_pool": None})
+    prepare(finer, materials=(in_memory(train=4, val=2, test=2),))
