@@ -1,16 +1,23 @@
-"""Inference in our fast form against timm's models as they come: eager, in torch's own settings.
+"""Inference in our fast form against timm's models: eager, in one of three settings.
 
-With the same images, fp32 and random weights; see `sides.py` for how they are timed.
+shipped        as they come, in torch's own settings
+channels-last  weights and images channels last
+autocast       in bf16 by torch's autocast, in the faster of the two layouts
+
+With the same images and random weights; see `sides.py` for how they are timed.
 
     uv run python benchmarks/inference_as_shipped.py --batch-size 16
-    uv run python benchmarks/inference_as_shipped.py --models resnest50 --channels-last
+    uv run python benchmarks/inference_as_shipped.py --batch-size 16 --precision bf16
+    uv run python benchmarks/inference_as_shipped.py --models resnest50 --peer channels-last
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-from sides import compare, print_means, product
+from sides import Trial, compare, print_means, product
 
 MODELS = {
     "resnet18": "resnet18",
@@ -28,6 +35,12 @@ MODELS = {
 }
 """Our name -> timm's."""
 
+AGAINST = {
+    "shipped": "timm as it comes",
+    "channels-last": "timm, channels last",
+    "autocast": "timm in bf16 by autocast, in its faster layout",
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
@@ -35,37 +48,69 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--calls", type=int, default=3, help="of a round, for each")
-    parser.add_argument("--channels-last", action="store_true", help="timm's models too")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="ours")
+    parser.add_argument("--peer", choices=list(AGAINST), default="shipped")
+    parser.add_argument("--record", type=Path, help="append what is found to this file")
     given = parser.parse_args()
+    trial = Trial(
+        work=f"inference, batch {given.batch_size}, {given.precision}",
+        against=AGAINST[given.peer],
+        rounds=given.rounds,
+        calls=given.calls,
+        file=given.record,
+    )
     ratios: list[float] = []
     for name in given.models:
         builds = {
-            "peer": partial(timms, name, given.batch_size, by_pixel=given.channels_last),
-            "ours": partial(ours, name, given.batch_size),
+            "peer": partial(timms, name, given.batch_size, given.peer),
+            "ours": partial(ours, name, given.batch_size, given.precision),
             "product": partial(same_product, name, given.batch_size),
         }
-        ratios.append(compare(name, builds, rounds=given.rounds, calls=given.calls))
+        ratios.append(compare(name, builds, trial))
     print_means(ratios)
 
 
-def timms(name: str, batch_size: int, *, by_pixel: bool) -> Callable[[], object]:
+def timms(name: str, batch_size: int, peer: str) -> Callable[[], object]:
+    import torch
+
+    plain, by_pixel = torch.contiguous_format, torch.channels_last
+    if peer == "shipped":
+        return timms_in(name, batch_size, layout=plain, half=False)
+    if peer == "channels-last":
+        return timms_in(name, batch_size, layout=by_pixel, half=False)
+    both = [timms_in(name, batch_size, layout=each, half=True) for each in (plain, by_pixel)]
+    return min(both, key=seconds)
+
+
+def timms_in(name: str, batch_size: int, *, layout: object, half: bool) -> Callable[[], object]:
     import timm
     import torch
 
     torch.manual_seed(0)
-    layout = torch.channels_last if by_pixel else torch.contiguous_format
     model = timm.create_model(MODELS[name]).eval().to(memory_format=layout)
     size = side(name)
     images = torch.randn(batch_size, 3, size, size).contiguous(memory_format=layout)
 
     @torch.inference_mode()
     def call() -> object:
-        return model(images)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return model(images)
 
     return call
 
 
-def ours(name: str, batch_size: int) -> Callable[[], object]:
+def seconds(call: Callable[[], object]) -> float:
+    """Returns the least time of three calls, after one that does not count."""
+    call()
+    took: list[float] = []
+    for _ in range(3):
+        began = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+def ours(name: str, batch_size: int, precision: str) -> Callable[[], object]:
     import torch
 
     from vertebra.engine.heap import keep_in_heap
@@ -76,7 +121,8 @@ def ours(name: str, batch_size: int) -> Callable[[], object]:
     torch.manual_seed(0)
     size = side(name)
     images = torch.randn(batch_size, 3, size, size)
-    fast = optimize(create_model(name, num_classes=1000), images[:2], batch_size=batch_size)
+    model = create_model(name, num_classes=1000)
+    fast = optimize(model, images[:2], batch_size=batch_size, precision=precision)
     return lambda: fast(images)
 
 

@@ -10,6 +10,7 @@ of one round, over the fastest of the peers in that round.
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ from timm.data.auto_augment import rand_augment_transform
 from torch import Tensor
 from torchvision.transforms import v2
 
+from records import note
 from vertebra.bench.latency import Spread
 from vertebra.data.pixels import pixels_of
 from vertebra.data.preprocess import pack
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--images", type=int, default=128, help="of a round, for each")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--record", type=Path, help="append what is found to this file")
     given = parser.parse_args()
     torch.set_num_threads(1)
     split = open_source(given.data).splits["train"]
@@ -57,6 +60,15 @@ def main() -> None:
             f"{name:<22} {Spread.of(found).p50:7.0f} images/s, {ratio.p50:.2f} times the fastest "
             f"peer ({ratio.p25:.2f} to {ratio.p75:.2f})"
         )
+        if name in ours:
+            note(
+                given.record,
+                ratio,
+                work=f"RandAugment({COUNT}, {MAGNITUDE}) at {given.image_size} px, one core",
+                against="the fastest of torchvision's two forms and timm's",
+                name=name,
+                rounds=given.rounds,
+            )
 
 
 def theirs() -> dict[str, Callable[[Image.Image], Tensor]]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import InterpolationMode
 
+from records import note
 from vertebra.bench.latency import Spread
 from vertebra.data.augment import Augment
 from vertebra.data.images import Split
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--batches", type=int, default=8, help="of a round, for each")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--record", type=Path, help="append what is found to this file")
     given = parser.parse_args()
     torch.set_num_threads(1)
     preprocess = Preprocess(image_size=given.image_size)
@@ -87,6 +90,15 @@ def main() -> None:
             f"{name:<18} {rate.p50:7.0f} images/s, {ratio.p50:.2f} times "
             f"({ratio.p25:.2f} to {ratio.p75:.2f})"
         )
+        if name != "torchvision":
+            note(
+                given.record,
+                ratio,
+                work=f"files to batches at {given.image_size} px, one core",
+                against="torchvision's usual transforms",
+                name=name,
+                rounds=given.rounds,
+            )
 
 
 def usual(split: Split, preprocess: Preprocess, given: argparse.Namespace, seed: int) -> int:

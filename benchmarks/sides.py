@@ -10,9 +10,11 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import geometric_mean, median
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from records import note
 from vertebra.bench.latency import Spread
 
 Build: TypeAlias = Callable[[], Callable[[], object]]
@@ -22,7 +24,20 @@ SIDE = 1024
 """Of the matrices that are multiplied."""
 
 
-def compare(name: str, builds: Mapping[str, Build], *, rounds: int, calls: int) -> float:
+class Trial(NamedTuple):
+    """What is compared, and how often.
+
+    work, against: as in `records.Row`; file: where records go.
+    """
+
+    work: str
+    against: str
+    rounds: int
+    calls: int
+    file: Path | None
+
+
+def compare(name: str, builds: Mapping[str, Build], trial: Trial) -> float:
     """Times the sides "peer", "ours" and "product", prints what came out, and returns peer / ours.
 
     Above 1, ours is faster. Peak memory is the largest resident set of each process.
@@ -31,22 +46,32 @@ def compare(name: str, builds: Mapping[str, Build], *, rounds: int, calls: int) 
     for pipe in pipes.values():
         pipe.recv()
     seconds: dict[str, list[float]] = {side: [] for side in pipes}
-    for _ in range(rounds):
+    for _ in range(trial.rounds):
         for side, pipe in pipes.items():
-            pipe.send(calls)
+            pipe.send(trial.calls)
             seconds[side].append(pipe.recv())
     for pipe in pipes.values():
         pipe.send(0)
     peaks = {side: pipe.recv() for side, pipe in pipes.items()}
     ratio = _ratio(seconds["peer"], seconds["ours"])
     share = _ratio(seconds["product"], seconds["ours"])
+    memory = peaks["ours"] / peaks["peer"]
     print(
         f"{name:<22} {ratio.p50:.2f} times ({ratio.p25:.2f} to {ratio.p75:.2f}); "
         f"{1000 * median(seconds['peer']):.0f} and {1000 * median(seconds['ours']):.0f} ms; "
         f"{share.p50:.0%} of the rate of a matrix product ({share.p25:.0%} to {share.p75:.0%}); "
-        f"peak {peaks['peer']:.0f} and {peaks['ours']:.0f} MB, "
-        f"{peaks['ours'] / peaks['peer']:.2f} times",
+        f"peak {peaks['peer']:.0f} and {peaks['ours']:.0f} MB, {memory:.2f} times",
         flush=True,
+    )
+    note(
+        trial.file,
+        ratio,
+        work=trial.work,
+        against=trial.against,
+        name=name,
+        rounds=trial.rounds,
+        rate=share.p50,
+        memory=memory,
     )
     return ratio.p50
 

@@ -21,6 +21,9 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from records import note
+from vertebra.bench.latency import Spread
+
 WARM_UP_STEPS = 5
 
 
@@ -42,6 +45,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timm-flags", default="", help="more flags, as '--channels-last'")
+    parser.add_argument("--record", type=Path, help="append what is found to this file")
     given = parser.parse_args()
     rounds: list[tuple[Measured, Measured]] = []
     for number in range(given.rounds):
@@ -67,6 +71,15 @@ def main() -> None:
         },
     }
     print(json.dumps(summary))
+    note(
+        given.record,
+        Spread.of(speed),
+        work=f"training end to end at {given.image_size} px, {given.precision}",
+        against=f"timm's train.py {given.timm_flags}".strip(),
+        name=given.model,
+        rounds=given.rounds,
+        memory=median(memory),
+    )
 
 
 def ours(given: argparse.Namespace, folder: Path) -> Measured:

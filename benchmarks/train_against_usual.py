@@ -19,6 +19,7 @@ import time
 from itertools import chain, islice, repeat
 from pathlib import Path
 
+from records import note
 from train_against_timm import Measured, run
 from vertebra.bench.latency import Spread
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--record", type=Path, help="append what is found to this file")
     parser.add_argument("--usual", type=Path, help=argparse.SUPPRESS)  # a recipe: be the peer
     parser.add_argument("flags", nargs="*")
     given = parser.parse_args()
@@ -44,9 +46,21 @@ def main() -> None:
             pair = ours(given, out), usual(given, out / "recipe.json")
         rounds.append(pair)
         print(f"round {number + 1}: vertebra {pair[0]}, usual {pair[1]}", flush=True)
-    for name in Measured._fields:
-        ratio = Spread.of([getattr(a, name) / getattr(b, name) for a, b in rounds])
+    spreads = {
+        name: Spread.of([getattr(a, name) / getattr(b, name) for a, b in rounds])
+        for name in Measured._fields
+    }
+    for name, ratio in spreads.items():
         print(f"{name}: {ratio.p50:.2f} times ({ratio.p25:.2f} to {ratio.p75:.2f})")
+    note(
+        given.record,
+        spreads["images_per_s"],
+        work=f"training end to end at {given.image_size} px",
+        against="torchvision's folder, usual transforms and loop",
+        name=" ".join(given.flags),
+        rounds=given.rounds,
+        memory=spreads["peak_memory_mb"].p50,
+    )
 
 
 def ours(given: argparse.Namespace, out: Path) -> Measured:

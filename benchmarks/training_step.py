@@ -1,19 +1,22 @@
 """A training step of ours against timm's model in a plain loop: forward, backward, update.
 
-The plain loop is what one writes first: cross-entropy, SGD with Nesterov momentum, fp32, images and
-weights as torch lays them out, freed memory handed back as glibc does. Ours is the step that
-`vertebra train` makes, on a batch that lies ready. See `sides.py` for how they are timed; a step
-counts as three times the multiply-adds of its forward pass.
+The plain loop is what one writes first: cross-entropy, SGD with Nesterov momentum, fp32, images
+and weights as torch lays them out, freed memory handed back as glibc does. With `--peer autocast`
+it is channels last and its forward pass in bf16 by autocast. Ours is the step that `vertebra train`
+makes, on a batch that lies ready. See `sides.py` for how they are timed; a step counts as three
+times the multiply-adds of its forward pass.
 
     uv run python benchmarks/training_step.py
+    uv run python benchmarks/training_step.py --precision bf16 --peer autocast
 """
 
 import argparse
 from collections.abc import Callable
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 
-from sides import compare, print_means, product
+from sides import Trial, compare, print_means, product
 
 MODELS = {
     "resnet18": "resnet18",
@@ -23,6 +26,11 @@ MODELS = {
     "timm/efficientnet_b0": "efficientnet_b0",
 }
 """Our name -> timm's."""
+
+AGAINST = {
+    "plain": "timm in a plain fp32 loop",
+    "autocast": "timm, channels last, bf16 by autocast",
+}
 
 CLASSES = 100
 IMAGE_SIZE = 128
@@ -34,34 +42,47 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="of a round, for each")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="ours")
+    parser.add_argument("--peer", choices=list(AGAINST), default="plain")
+    parser.add_argument("--record", type=Path, help="append what is found to this file")
     given = parser.parse_args()
+    trial = Trial(
+        work=f"training step, batch {given.batch_size} at {IMAGE_SIZE} px, {given.precision}",
+        against=AGAINST[given.peer],
+        rounds=given.rounds,
+        calls=given.steps,
+        file=given.record,
+    )
     ratios: list[float] = []
     for name in given.models:
         builds = {
-            "peer": partial(plain_loop, MODELS[name], given.batch_size),
-            "ours": partial(our_step, name, given.batch_size),
+            "peer": partial(plain_loop, MODELS[name], given.batch_size, given.peer),
+            "ours": partial(our_step, name, given.batch_size, given.precision),
             "product": partial(same_product, name, given.batch_size),
         }
-        ratios.append(compare(name, builds, rounds=given.rounds, calls=given.steps))
+        ratios.append(compare(name, builds, trial))
     print_means(ratios)
 
 
-def plain_loop(name: str, batch_size: int) -> Callable[[], object]:
+def plain_loop(name: str, batch_size: int, peer: str) -> Callable[[], object]:
     import timm
     import torch
 
+    half = peer == "autocast"
+    layout = torch.channels_last if half else torch.contiguous_format
     torch.manual_seed(0)
-    model = timm.create_model(name, num_classes=CLASSES).train()
+    model = timm.create_model(name, num_classes=CLASSES).train().to(memory_format=layout)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4
     )
     criterion = torch.nn.CrossEntropyLoss()
-    images = torch.randn(batch_size, 3, IMAGE_SIZE, IMAGE_SIZE)
+    images = torch.randn(batch_size, 3, IMAGE_SIZE, IMAGE_SIZE).contiguous(memory_format=layout)
     targets = torch.randint(CLASSES, (batch_size,))
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = criterion(model(images), targets)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = criterion(model(images), targets)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -69,13 +90,14 @@ def plain_loop(name: str, batch_size: int) -> Callable[[], object]:
     return step
 
 
-def our_step(name: str, batch_size: int) -> Callable[[], object]:
+def our_step(name: str, batch_size: int, precision: str) -> Callable[[], object]:
     import torch
 
     from vertebra.contracts import Batch, Progress
     from vertebra.data.preprocess import Preprocess
     from vertebra.duration import steps
     from vertebra.engine.distributed import World
+    from vertebra.engine.execution import Execution
     from vertebra.engine.loop import parallel_and_compiled, update
     from vertebra.engine.optimizers import SGD
     from vertebra.engine.schedules import Constant
@@ -91,7 +113,13 @@ def our_step(name: str, batch_size: int) -> Callable[[], object]:
         schedule=Constant(),
         length=steps(1_000_000),
     )
-    recipe = Recipe(name="step", source="drawn", model=find_spec(name), phases=(phase,))
+    recipe = Recipe(
+        name="step",
+        source="drawn",
+        model=find_spec(name),
+        phases=(phase,),
+        execution=Execution(precision=precision),
+    )
     device = torch.device("cpu")
     recipe.execution.settle(device)
     torch.manual_seed(0)

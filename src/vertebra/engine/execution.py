@@ -1,7 +1,8 @@
 """Where and in which numbers a run computes: device, precision, memory layout, compilation,
 workers."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from vertebra.cores import usable_cores
+from vertebra.engine.half_on_cpu import HalfOnCpu
 from vertebra.engine.heap import keep_in_heap
 from vertebra.engine.threads import limit_threads
 from vertebra.errors import DeviceError, RecipeError
@@ -71,6 +73,8 @@ class Execution:
         """Returns the context in which losses are computed."""
         if self.precision == "fp32":
             return nullcontext()
+        if device.type == "cpu" and not self.compile:
+            return _half_on_cpu()
         return torch.autocast(device.type, dtype=torch.bfloat16)
 
     @property
@@ -90,6 +94,12 @@ class Execution:
         if self.workers is not None:
             return self.workers
         return 0 if in_memory else max(1, min(8, usable_cores() // processes))
+
+
+@contextmanager
+def _half_on_cpu() -> Generator[None]:
+    with torch.autocast("cpu", dtype=torch.bfloat16), HalfOnCpu():
+        yield
 
 
 def has_bf16(device: torch.device) -> bool:
