@@ -1,4 +1,5 @@
-"""Batches for training and evaluation: pictures are read by workers, and finished on the device.
+"""Batches for training and evaluation: pictures are read by workers, and finished on the device;
+or they lie there, see `resident`.
 
 Item k of the data sets here is a whole batch and a pure function of (seed, k); so neither the
 number of workers nor where a run was interrupted changes what is trained on.
@@ -7,10 +8,10 @@ number of workers nor where a run was interrupted changes what is trained on.
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import FrameType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,17 +19,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from vertebra.contracts import Batch
 from vertebra.data.augment import Augment
-from vertebra.data.decode import BrokenImage
+from vertebra.data.decode import MOST_UNREADABLE, BrokenImage, unreadable
 from vertebra.data.images import Split
 from vertebra.data.order import Order
 from vertebra.data.pixels import Pixels, pixels_of
 from vertebra.data.preprocess import Preprocess, pack
-from vertebra.data.views import View
+from vertebra.data.resident import Resident, is_resident
+from vertebra.data.views import Version, View, further, versions
 from vertebra.errors import DataError, DeviceError
-from vertebra.seeding import Key, seed_of, seeded
-
-_TRIES = 64
-"""So many broken files in a row end a run: a disk has gone, or the data set is not one."""
+from vertebra.seeding import Key, seeded
 
 _GRACE_S = 30
 
@@ -45,24 +44,11 @@ class _Item:
 
 
 class _TrainItems(Dataset[_Item | DataError]):
-    def __init__(
-        self,
-        split: Split,
-        order: Order,
-        preprocess: Preprocess,
-        augment: Augment,
-        views: Mapping[int, View],
-    ) -> None:
+    def __init__(self, split: Split, order: Order, versions: Sequence[Version]) -> None:
         self._split = split
         self._order = order
-        self._channels = preprocess.channels
-        self._versions = [_Version((), augment, preprocess)]
-        for place, view in views.items():
-            keys = () if view.augment is None else ("view", place)
-            size = view.image_size or preprocess.image_size
-            self._versions.append(
-                _Version(keys, view.augment or augment, replace(preprocess, image_size=size))
-            )
+        self._channels = versions[0].preprocess.channels
+        self._versions = versions
 
     def __getitem__(self, number: int) -> _Item | DataError:
         broken: dict[str, str] = {}
@@ -80,7 +66,7 @@ class _TrainItems(Dataset[_Item | DataError]):
     def _draw(self, position: int, broken: dict[str, str]) -> tuple[tuple[Pixels, ...], int]:
         """Returns the versions of the picture at a position, or of the next of the same pass that
         can be read."""
-        tries = min(_TRIES, len(self._split))
+        tries = min(MOST_UNREADABLE, len(self._split))
         for skip in range(tries):
             epoch, sample = self._order.place(position, skip=skip)
             try:
@@ -90,23 +76,7 @@ class _TrainItems(Dataset[_Item | DataError]):
                 continue
             keys = (self._order.seed, "augment", epoch, sample)
             return tuple(each.sample(pixels, keys) for each in self._versions), sample
-        name, reason = next(iter(broken.items()))
-        raise DataError(
-            f"{tries} files in a row cannot be read (the first: {name}: {reason}); see whether "
-            f"the disk is there, then list what is broken with `vertebra check`"
-        )
-
-
-class _Version(NamedTuple):
-    """One version of every picture; versions with the same keys have the same draws."""
-
-    keys: tuple[Key, ...]
-    augment: Augment
-    preprocess: Preprocess
-
-    def sample(self, pixels: Pixels, keys: tuple[Key, ...]) -> Pixels:
-        torch.default_generator.manual_seed(seed_of(*keys, *self.keys))
-        return self.augment.sample(pixels, self.preprocess)
+        raise unreadable(tries, broken)
 
 
 class _EvaluationItems(Dataset[_Item | DataError]):
@@ -135,7 +105,7 @@ class TrainBatches:
 
     batch_size:  images in an update, over all processes and the `accumulate` batches of each.
     workers:     processes that read and change pictures; 0 does it in this one. The batches are the
-                 same.
+                 same. None are started where pictures lie on the device.
     classes:     the K of mixed targets [N, K]; None: as many as the split has.
     views:       further versions of each image.
     targets:     [n, ...], the target of each sample where it is not its label.
@@ -188,19 +158,27 @@ class TrainBatches:
             rank=self.rank,
             world=self.world,
         )
-        items = _TrainItems(self.split, order, self.preprocess, self.augment, self._further())
         classes = len(self.split.classes) if self.classes is None else self.classes
         start = self.start_step * self.accumulate
         numbers = range(start, start + len(self))
-        for number, item in zip(
-            numbers, _load(items, numbers, self.workers, self.device), strict=True
-        ):
-            self.quarantined.update(item.broken)
-            batch = item.batch
+        for number, batch in zip(numbers, self._read(order, numbers), strict=True):
             if self.targets is not None:
                 batch = replace(batch, targets=self.targets[batch.index])
             batch = _ready(batch, self.preprocess, self.device, self.layout)
             yield self._finished(batch, number, classes)
+
+    def _read(self, order: Order, numbers: range) -> Iterator[Batch]:
+        """Yields the batches of these numbers before they are normalised."""
+        made = versions(self.augment, self.preprocess, self.views)
+        if is_resident(self.split, made):
+            here = Resident.read(self.split, order, made, self.device)
+            self.quarantined.update(here.broken)
+            yield from map(here.batch, numbers)
+            return
+        items = _TrainItems(self.split, order, made)
+        for item in _load(items, numbers, self.workers, self.device):
+            self.quarantined.update(item.broken)
+            yield item.batch
 
     def _finished(self, batch: Batch, number: int, classes: int) -> Batch:
         """Returns the batch with rectangles erased and images mixed, in each of its versions."""
@@ -209,7 +187,9 @@ class TrainBatches:
             place: self._covered(each, self.augment, "erase", number)
             if view.augment is None
             else self._covered(each, view.augment, "erase", number, "view", place)
-            for each, (place, view) in zip(batch.views, self._further().items(), strict=True)
+            for each, (place, view) in zip(
+                batch.views, further(self.views, self.preprocess).items(), strict=True
+            )
         }
         mixed = self._mixed(replace(batch, images=images), number, classes)
         # each with the same draws: partners and weights are those of the first
@@ -219,11 +199,6 @@ class TrainBatches:
         }
         places = range(len(self.views))
         return replace(mixed, views=tuple(also.get(place, mixed.images) for place in places))
-
-    def _further(self) -> dict[int, View]:
-        """Returns the views that have to be made, by their place; the others repeat the first."""
-        further = enumerate(self.views)
-        return {place: view for place, view in further if not view.repeats(self.preprocess)}
 
     def _covered(self, images: Tensor, augment: Augment, *keys: Key) -> Tensor:
         with seeded(self.seed, *keys, self.rank, device=self.device):
