@@ -316,9 +316,13 @@ def test_sizes_that_differ_and_many_pixels_are_read_one_by_one(
 ):
     assert stays(split.subset([3, 1]), Augment())
     for least, expected in ((15 * 8 * 8 * 3, True), (15 * 8 * 8 * 3 - 1, False)):
-        monkeypatch.setattr(resident, "MOST_BYTES", least)
-        assert stays(split, Augment()) == expected
-    monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(resident, "MOST_BYTES", least)
+            assert stays(split, Augment()) == expected
+    assert stays(split, Augment(), View(image_size=64))
+    assert not stays(split, Augment(), View(image_size=65))
+    assert not stays(split, Augment(), preprocess=replace(RAW, image_size=65))
+    assert not stays(replace(split, size=(8, 65)), Augment())
     (folder / "a/0.png").write_bytes(encoded(noise(8, 9)))
     monkeypatch.setenv("VERTEBRA_DECODED_MB", "0")
     assert not stays(opened(folder), Augment())

@@ -1,9 +1,9 @@
 """Small pictures of one size: all of them lie on the device as bytes, and whole batches are cut,
 resized and mirrored there.
 
-Reading pictures one by one takes longer than a narrow network's step on them. Whether a data set
-is served so is a matter of data and recipe alone, never of the machine: the draws are others than
-where each picture is changed on its own.
+Changing pictures one by one costs a good part of a narrow network's step on them. Whether a data
+set is served so is a matter of data and recipe alone, never of the machine: the draws are others
+than where each picture is changed on its own.
 """
 
 import warnings
@@ -30,18 +30,24 @@ from vertebra.seeding import seed_of
 MOST_BYTES = 512 * 2**20
 """Pixels of a larger data set are read picture by picture."""
 
+MOST_PX = 64
+"""No side of a picture or of a version of it is longer: products with matrices take a time that
+grows with the third power of the side, and from here on longer than torch's kernel for one picture
+on the same core."""
+
 _CHUNK = 256
 
 
 def is_resident(split: Split, versions: Sequence[Version]) -> bool:
     """Returns whether all pictures of the split are to lie on the device: they are known to be of
-    one size, few, and every version of them can be made of whole batches."""
+    one size, small and few, and every version of them can be made of whole batches."""
     if split.size is None:
         return False
     height, width = split.size
     size = len(split) * height * width * versions[0].preprocess.channels
+    longest = max(height, width, *(each.preprocess.image_size for each in versions))
     takes = (each.augment.takes_batches(each.preprocess) for each in versions)
-    return size <= MOST_BYTES and all(takes)
+    return size <= MOST_BYTES and longest <= MOST_PX and all(takes)
 
 
 @dataclass(frozen=True, eq=False)
