@@ -99,11 +99,12 @@ def test_crops_are_those_of_single_pictures_up_to_rounding(interpolation, size, 
     crop = RandomResizedCrop()
     pixels = [pixels_of(noise(shape[1], shape[0], seed=seed)) for seed in range(60)]
     draws = uniforms(0, np.arange(60), np.arange(60), count=Augment(crop=crop).draws)
-    rows, columns = crop.windows(draws[:, 1:], shape, spec)
+    windows = crop.windows(draws[:, 1:], shape, spec)
     made = batch_of(crop, draws, pixels, spec)
     for place, (picture, one) in enumerate(zip(pixels, made, strict=True)):
-        top, bottom = int(rows.start[place]), int(rows.stop[place])
-        left, right = int(columns.start[place]), int(columns.stop[place])
+        (top, left), (bottom, right) = (
+            end[:, place].astype(int) for end in (windows.start, windows.stop)
+        )
         expected = resized(picture[top:bottom, left:right], size, interpolation)
         if draws[place, 0] < 0.5:
             expected = expected[:, ::-1]
@@ -145,8 +146,8 @@ def test_boxes_are_distributed_as_those_of_single_pictures(crop, shape):
     height, width = shape
     count = 4000
     draws = uniforms(1, np.zeros(count, np.int64), np.arange(count), count=crop.draws)
-    rows, columns = crop.windows(draws, shape, RAW)
-    ours = np.stack((columns.start, rows.start, columns.stop, rows.stop), axis=1)
+    windows = crop.windows(draws, shape, RAW)
+    ours = np.concatenate((windows.start[::-1], windows.stop[::-1])).T
     with seeded(0):
         theirs = np.array([crop.box(width, height) for _ in range(count)])
     for figure in (
@@ -163,18 +164,18 @@ def test_boxes_are_distributed_as_those_of_single_pictures(crop, shape):
 def test_a_part_that_never_fits_is_the_centre_of_single_pictures():
     crop = RandomResizedCrop(scale=(1.0, 1.0), ratio=(3.0, 3.0))
     draws = uniforms(1, np.arange(5), np.arange(5), count=crop.draws)
-    rows, columns = crop.windows(draws, (20, 20), RAW)
+    windows = crop.windows(draws, (20, 20), RAW)
     box = crop.box(20, 20)
-    found = np.stack((columns.start, rows.start, columns.stop, rows.stop), axis=1)
+    found = np.concatenate((windows.start[::-1], windows.stop[::-1])).T
     assert (found == box).all()
 
 
 def test_every_move_and_both_sides_come_equally_often():
     count, crop = 5000, PadCrop(padding=2)
     draws = uniforms(1, np.zeros(count, np.int64), np.arange(count), count=crop.draws + 1)
-    rows, columns = crop.windows(draws[:, 1:], (12, 12), RAW)
-    assert (rows.shift.min(), rows.shift.max()) == (-2, 2)
-    moves = np.unique(np.stack((rows.shift, columns.shift)), axis=1, return_counts=True)[1]
+    shift = crop.windows(draws[:, 1:], (12, 12), RAW).shift
+    assert (shift.min(), shift.max()) == (-2, 2)
+    moves = np.unique(shift, axis=1, return_counts=True)[1]
     assert len(moves) == 25 and stats.chisquare(moves).pvalue > 1e-3
     assert abs((draws[:, 0] < 0.5).mean() - 0.5) < 0.03
 

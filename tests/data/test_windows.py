@@ -32,9 +32,9 @@ def test_a_cut_is_resized_as_torch_does_it(interpolation, size, shape):
     parts = boxes(40, height, width)
     top, bottom, left, right = np.array(parts, dtype=np.float64).T
     images = torch.randint(256, (len(parts), height, 3, width), dtype=torch.uint8)
-    how = {"size": size, "interpolation": interpolation, "device": CPU}
-    rows = matrices(Windows.cut(top, bottom), length=height, **how)
-    columns = matrices(Windows.cut(left, right), length=width, **how)
+    how = {"sides": shape, "size": size, "interpolation": interpolation, "device": CPU}
+    windows = Windows.cut(np.stack((top, left)), np.stack((bottom, right)))
+    rows, columns = matrices(windows, np.zeros(len(parts), bool), **how)
     torch.testing.assert_close(rows.sum(2), torch.ones(len(parts), size))
     found = torch.einsum("nsh,nhcw,ntw->ncst", rows, images.float(), columns)
     for image, one, (top, bottom, left, right) in zip(images, found, parts, strict=True):
@@ -49,26 +49,26 @@ def test_a_cut_is_resized_as_torch_does_it(interpolation, size, shape):
 def test_a_centre_is_pillows_up_to_rounding(interpolation, fraction, size):
     spec = Preprocess(image_size=size, interpolation=interpolation, crop_fraction=fraction)
     picture = noise(40, 30)
-    left, top, right, bottom = spec.box(40, 30)
-    how = {"size": size, "interpolation": interpolation, "device": CPU}
-    still = np.zeros(1)
-    rows = matrices(Windows.alike((top, bottom), 30, shift=still), length=30, **how)
-    columns = matrices(Windows.alike((left, right), 40, shift=still), length=40, **how)
+    windows = Windows.alike(spec.box(40, 30), (30, 40), shift=np.zeros((2, 1)))
+    how = {"sides": (30, 40), "size": size, "interpolation": interpolation, "device": CPU}
+    rows, columns = matrices(windows, np.array([False]), **how)
     images = torch.from_numpy(pixels_of(picture).copy()).permute(0, 2, 1)[None]
     found = resample(images, rows, columns)[0].permute(1, 2, 0)
     assert np.abs(found.numpy() - pixels_of(spec.centre(picture))).max() <= 2
 
 
 def test_mirrored_columns_stand_in_the_opposite_order():
-    windows = Windows.cut(np.array([2.0, 2.0]), np.array([7.0, 7.0]))
-    how = {"length": 9, "size": 6, "interpolation": "bicubic", "device": CPU}
-    plain, mirrored = matrices(windows, np.array([False, True]), **how)
+    windows = Windows.cut(np.full((2, 2), 2.0), np.full((2, 2), 7.0))
+    how = {"sides": (9, 9), "size": 6, "interpolation": "bicubic", "device": CPU}
+    rows, (plain, mirrored) = matrices(windows, np.array([False, True]), **how)
     assert torch.equal(mirrored, plain.flip(0))
+    assert torch.equal(rows, torch.stack((plain, plain)))
 
 
 def test_a_moved_picture_keeps_its_pixels_and_leaves_black():
-    shift = np.array([-3.0, 0.0, 2.0, 9.0])
-    windows = Windows.alike((0, 5), 5, shift=shift)
-    found = matrices(windows, length=5, size=5, interpolation="bicubic", device=CPU)
-    for one, by in zip(found, shift.astype(int), strict=True):
+    shift = np.array([[-3.0, 0.0, 2.0, 9.0], [1.0, -1.0, -9.0, 0.0]])
+    windows = Windows.alike((0, 0, 5, 5), (5, 5), shift=shift)
+    how = {"sides": (5, 5), "size": 5, "interpolation": "bicubic", "device": CPU}
+    found = torch.stack(matrices(windows, np.zeros(4, bool), **how)).flatten(0, 1)
+    for one, by in zip(found, shift.astype(int).ravel(), strict=True):
         assert torch.equal(one, torch.eye(5 + 2 * 20)[20 + by : 25 + by, 20:25])

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from PIL import Image, ImageOps
@@ -122,17 +121,15 @@ class Augment:
         """images: [N, H, C, W] uint8 -> a random version of each, [N, C, S, S] float32 from 0 to
         255, on the same device."""
         _, height, _, width = images.shape
-        rows, columns = self.crop.windows(draws[:, 1:], (height, width), preprocess)
-        filters = partial(
-            matrices,
+        rows, columns = matrices(
+            self.crop.windows(draws[:, 1:], (height, width), preprocess),
+            draws[:, 0] < self.flip,
+            sides=(height, width),
             size=preprocess.image_size,
             interpolation=preprocess.interpolation,
             device=images.device,
         )
-        is_mirrored = draws[:, 0] < self.flip
-        return resample(
-            images, filters(rows, length=height), filters(columns, is_mirrored, length=width)
-        )
+        return resample(images, rows, columns)
 
     def cover(self, images: Tensor) -> Tensor:
         """images: [N, C, S, S] normalised -> the same with some rectangles erased."""

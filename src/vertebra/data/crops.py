@@ -63,10 +63,8 @@ class RandomResizedCrop:
                 return left, top, left + wide, top + tall
         return self._centre(width, height)
 
-    def windows(
-        self, draws: Draws, size: tuple[int, int], preprocess: Preprocess
-    ) -> tuple[Windows, Windows]:
-        """Returns rows and columns of random parts of pictures of a size, height and width."""
+    def windows(self, draws: Draws, size: tuple[int, int], preprocess: Preprocess) -> Windows:
+        """Returns boxes of random parts of pictures of a size, height and width."""
         del preprocess
         height, width = size
         drawn = rectangles(
@@ -77,12 +75,11 @@ class RandomResizedCrop:
             tall=Range(1, height),
             wide=Range(1, width),
         )
-        boxes = np.stack(
-            (drawn.left, drawn.top, drawn.left + drawn.wide, drawn.top + drawn.tall), axis=1
-        )
-        boxes = np.where(drawn.found[:, None], boxes, self._centre(width, height))
-        left, top, right, bottom = boxes.astype(np.float64).T
-        return Windows.cut(top, bottom), Windows.cut(left, right)
+        start, sides = np.stack(drawn[:2]), np.stack(drawn[2:4])  # [2, N], down and across
+        left, top, right, bottom = self._centre(width, height)
+        start = np.where(drawn.found, start, np.array([[top], [left]])).astype(np.float64)
+        sides = np.where(drawn.found, sides, np.array([[bottom - top], [right - left]]))
+        return Windows.cut(start, start + sides)
 
     def _centre(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Returns the largest box of an allowed ratio."""
@@ -118,10 +115,8 @@ class PadCrop:
         padded[padding : padding + size, padding : padding + size] = pixels
         return padded[top : top + size, left : left + size]
 
-    def windows(
-        self, draws: Draws, size: tuple[int, int], preprocess: Preprocess
-    ) -> tuple[Windows, Windows]:
-        """Returns rows and columns of moved pictures of a size, height and width."""
+    def windows(self, draws: Draws, size: tuple[int, int], preprocess: Preprocess) -> Windows:
+        """Returns boxes of moved pictures of a size, height and width."""
         shift = np.floor(draws * (2 * self.padding + 1)) - self.padding  # [N, 2]
         return _centres(preprocess, size, shift, crop_fraction=1.0)
 
@@ -136,10 +131,8 @@ class Resize:
         """pixels: [H, W, C] -> the centre, [S, S, C]."""
         return pixels_of(preprocess.centre(picture_of(pixels)))
 
-    def windows(
-        self, draws: Draws, size: tuple[int, int], preprocess: Preprocess
-    ) -> tuple[Windows, Windows]:
-        """Returns rows and columns of the centres of pictures of a size, height and width."""
+    def windows(self, draws: Draws, size: tuple[int, int], preprocess: Preprocess) -> Windows:
+        """Returns boxes of the centres of pictures of a size, height and width."""
         return _centres(preprocess, size, np.zeros((len(draws), 2)))
 
 
@@ -149,15 +142,11 @@ def _centres(
     shift: NDArray[np.float64],
     *,
     crop_fraction: float | None = None,
-) -> tuple[Windows, Windows]:
-    """Returns rows and columns of centres that are moved by `shift` [N, 2], down and across."""
+) -> Windows:
+    """Returns boxes of centres that are moved by `shift` [N, 2], down and across."""
     height, width = size
-    left, top, right, bottom = preprocess.box(width, height, crop_fraction=crop_fraction)
-    down, across = shift.T
-    return (
-        Windows.alike((top, bottom), height, shift=down),
-        Windows.alike((left, right), width, shift=across),
-    )
+    box = preprocess.box(width, height, crop_fraction=crop_fraction)
+    return Windows.alike(box, size, shift=shift.T)
 
 
 Crop = RandomResizedCrop | PadCrop | Resize

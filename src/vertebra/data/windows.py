@@ -29,7 +29,7 @@ Numbers = NDArray[np.float64]
 
 
 class Windows(NamedTuple):
-    """What is seen of one side of N pictures, each [N] float64, in pixels.
+    """What is seen of both sides of N pictures, each [2, N] float64, down and across, in pixels.
 
     start, stop: the stretch of the picture that becomes the S pixels of the result.
     first, last: pixels before and after which there are none for the filter.
@@ -45,48 +45,56 @@ class Windows(NamedTuple):
 
     @classmethod
     def cut(cls, start: Numbers, stop: Numbers) -> Self:
-        """Returns stretches that are cut out before they are resized."""
+        """Returns boxes that are cut out before they are resized."""
         return cls(start, stop, start, stop, np.zeros_like(start))
 
     @classmethod
-    def alike(cls, stretch: tuple[float, float], length: int, *, shift: Numbers) -> Self:
-        """Returns the same stretch of sides of this length for each of `shift`."""
-        start, stop, first, last = (np.full_like(shift, value) for value in (*stretch, 0, length))
+    def alike(
+        cls, box: tuple[float, float, float, float], sides: tuple[int, int], *, shift: Numbers
+    ) -> Self:
+        """Returns the same box (left, top, right, bottom) of pictures with these sides, height and
+        width, for each of `shift` [2, N]."""
+        left, top, right, bottom = box
+        ends = ((top, left), (bottom, right), (0, 0), sides)
+        start, stop, first, last = (np.zeros_like(shift) + np.array(end)[:, None] for end in ends)
         return cls(start, stop, first, last, shift)
 
 
 def matrices(
     windows: Windows,
-    mirrored: NDArray[np.bool_] | None = None,
+    mirrored: NDArray[np.bool_],
     *,
-    length: int,
+    sides: tuple[int, int],
     size: int,
     interpolation: Interpolation,
     device: torch.device,
-) -> Tensor:
-    """Returns the filters of sides of `length` brought to `size`: [N, size, length] float32."""
+) -> tuple[Tensor, Tensor]:
+    """Returns rows [N, size, H] and columns [N, size, W] float32, the filters of pictures with
+    these sides, height and width; `mirrored` [N] are mirrored."""
     packed = torch.from_numpy(np.stack(windows).astype(np.float32)).to(device)
-    start, stop, first, last, shift = packed[..., None].unbind()  # each [N, 1]
-    places = torch.arange(size, device=device, dtype=torch.float32).expand(len(start), -1)
-    if mirrored is not None:
-        is_mirrored = torch.from_numpy(mirrored).to(device)[:, None]
-        places = torch.where(is_mirrored, places.flip(1), places)
-    places = places + shift  # [N, S]
+    start, stop, first, last, shift = packed[..., None].unbind()  # each [2, N, 1]
+    # both sides at once: the operations are many and small
+    places = torch.arange(size, device=device, dtype=torch.float32).repeat(*start.shape[:2], 1)
+    is_mirrored = torch.from_numpy(mirrored).to(device)[:, None]
+    places[1] = torch.where(is_mirrored, places[1].flip(1), places[1])
+    places = places + shift  # [2, N, S]
     is_bare = (places < 0) | (places >= size)
     scale = (stop - start) / size
-    stretch, reach = scale.clamp(min=1), REACH[interpolation]
+    stretch, reach, longest = scale.clamp(min=1), REACH[interpolation], max(sides)
     centre = start + (places.clamp(0, size - 1) + 0.5) * scale
     # only the pixels within reach; a stretch can be as long as the whole side
-    count = math.ceil(2 * reach * max(1, length / size)) + 1
+    count = math.ceil(2 * reach * max(1, longest / size)) + 1
     lowest = (centre - reach * stretch).floor()
-    pixels = lowest[..., None] + torch.arange(count, device=device)  # [N, S, count]
+    pixels = lowest[..., None] + torch.arange(count, device=device)  # [2, N, S, count]
     weights = _filter((pixels + 0.5 - centre[..., None]) / stretch[..., None], interpolation)
     weights *= (pixels >= first[..., None]) & (pixels < last[..., None])
-    weights /= weights.sum(2, keepdim=True)
+    weights /= weights.sum(-1, keepdim=True)
     weights *= ~is_bare[..., None]
-    filters = torch.zeros(*places.shape, length, device=device)
+    filters = torch.zeros(*places.shape, longest, device=device)
     # added: pixels off either end, whose weight is zero, share a place with others
-    return filters.scatter_add_(2, pixels.long().clamp_(0, length - 1), weights)
+    filters.scatter_add_(-1, pixels.long().clamp_(0, longest - 1), weights)
+    height, width = sides
+    return filters[0, ..., :height], filters[1, ..., :width]
 
 
 def _filter(x: Tensor, interpolation: Interpolation) -> Tensor:
