@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from scipy.stats import t
 
-from vertebra.data.augment import Augment, PadCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop
 from vertebra.data.label_noise import LabelNoise
 from vertebra.data.patches import Patches
 from vertebra.data.preprocess import Preprocess

@@ -47,6 +47,19 @@ def test_a_plan_tells(planned, told):
     assert told in planned[0].out
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos"])
+def test_a_plan_says_whether_images_lie_on_the_device(album, interpolation):
+    said = vertebra(
+        "plan",
+        *(album, "--recipe=baseline", *TINY, "--workers=2"),
+        f"--set=data.preprocess.interpolation={interpolation}",
+    )
+    assert said.code == 0, said.err
+    stays = interpolation == "bicubic"
+    assert ("images on the device" in said.out) == stays
+    assert ("2 data workers" in said.out) == (not stays)
+
+
 def test_a_plan_leaves_nothing_but_the_recipe_it_was_asked_for(planned):
     assert [path.name for path in planned[1].rglob("*")] == ["plan.json"]
 

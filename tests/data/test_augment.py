@@ -8,14 +8,9 @@ from tests.data.album import noise, smooth
 from torchvision.transforms import InterpolationMode, v2
 
 from vertebra.contracts import Batch
-from vertebra.data.augment import (
-    Augment,
-    PadCrop,
-    RandomResizedCrop,
-    Resize,
-    Solarize,
-)
+from vertebra.data.augment import Augment, Solarize
 from vertebra.data.blur import Blur, blurred
+from vertebra.data.crops import PadCrop, RandomResizedCrop, Resize
 from vertebra.data.erase import Erase
 from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing

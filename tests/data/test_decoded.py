@@ -78,15 +78,14 @@ def test_a_file_that_changes_is_seen(folder: Path):
     assert len(set(pixels(after)) & set(before)) == 10
 
 
-@pytest.mark.parametrize("damage", ["pixel", "cut", "other", "empty"])
+@pytest.mark.parametrize("damage", ["pixel", "table", "cut", "other", "empty"])
 def test_a_damaged_file_changes_nothing(folder: Path, cache: Path, damage: str):
     surveyed(folder)
     (file,) = cache.iterdir()
     data = bytearray(file.read_bytes())
-    data[100] ^= 1
-    file.write_bytes(
-        {"pixel": data, "cut": data[:-300], "other": b"x" * 4000, "empty": b""}[damage]
-    )
+    data[-24 if damage == "table" else 100] ^= 1  # a picture's width, or a pixel
+    parts = {"cut": data[:-300], "other": b"x" * 4000, "empty": b""}
+    file.write_bytes(parts.get(damage, data))
     assert pixels(surveyed(folder)) == pixels(surveyed(folder, keeps=False))
 
 

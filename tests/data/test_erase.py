@@ -1,6 +1,9 @@
 import math
+from dataclasses import replace
 
+import pytest
 import torch
+from scipy import stats
 from torchvision.transforms import v2
 
 from vertebra.data.erase import Erase
@@ -53,11 +56,27 @@ def test_constant_covers_with_the_mean_and_pixel_with_noise():
     assert abs(noise.mean().item()) < 0.05 and abs(noise.std().item() - 1) < 0.05
 
 
-def test_it_is_torchvisions_image_by_image_in_the_same_layout():
-    images = torch.randn(40, 3, 20, 24).to(memory_format=torch.channels_last)
-    theirs = v2.RandomErasing(0.6, (0.02, 0.9), (0.3, 1 / 0.3), value="random")
+@pytest.mark.parametrize("spec", [Erase(), Erase(probability=1.0, area=(0.5, 0.9))])
+def test_rectangles_are_distributed_as_torchvisions(spec: Erase):
+    theirs = v2.RandomErasing(spec.probability, spec.area, spec.aspect, value=1.0)
+    with seeded(1):
+        covered = [theirs(torch.zeros(1, 20, 20))[0] for _ in range(1500)]
+    sides = [(int(each.any(1).sum()), int(each.any(0).sum())) for each in covered]
+    places = [int(each.any(1).int().argmax()) for each in covered if each.any()]
+    images = torch.full((1500, 1, 20, 20), 7.0)
     with seeded(0):
-        ours = Erase(probability=0.6, area=(0.02, 0.9)).sample(images)
-    with seeded(0):
-        assert torch.equal(ours, torch.stack([theirs(image) for image in images]))
-    assert ours.is_contiguous(memory_format=torch.channels_last)
+        found = (replace(spec, mode="constant").sample(images) == 0)[:, 0]
+    ours = [(int(each.any(1).sum()), int(each.any(0).sum())) for each in found]
+    tops = [int(each.any(1).int().argmax()) for each in found if each.any()]
+    for axis in (0, 1):
+        pair = ([side[axis] for side in one] for one in (ours, sides))
+        assert stats.ks_2samp(*pair).pvalue > 1e-3
+    assert stats.ks_2samp(tops, places).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_layout_in_memory_stays(layout: torch.memory_format):
+    images = torch.randn(5, 3, 8, 8).contiguous(memory_format=layout)
+    for probability in (0.0, 1.0):
+        covered = Erase(probability=probability).sample(images)
+        assert covered.is_contiguous(memory_format=layout)

@@ -1,6 +1,7 @@
 import csv
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,26 @@ def test_a_split_without_a_usable_file_is_refused(tmp_path: Path):
         examine(loose([tmp_path / "a.jpg"]), channels=3, full=True)
 
 
-def test_nothing_refused_keeps_the_very_split():
+def test_nothing_refused_keeps_the_split_and_tells_its_size():
     split = in_memory(5)
-    assert keep(split, examine(split, channels=1, full=True)) is split
+    assert split.size is None
+    for full in (True, False):
+        kept = keep(split, examine(split, channels=1, full=full))
+        assert vars(kept) == vars(replace(split, size=(8, 8)))
+
+
+def test_a_size_is_told_only_where_all_usable_images_have_it(tmp_path: Path):
+    def size(full: bool) -> tuple[int, int] | None:
+        return examine(open_folder(tmp_path).splits["train"], channels=3, full=full).size
+
+    for name in ("a/0.png", "b/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(noise(9, 7)))
+    (tmp_path / "a/broken.png").write_bytes(b"no image")
+    assert size(full=True) == (7, 9)
+    assert size(full=False) is None  # it may be turned
+    (tmp_path / "a/0.png").write_bytes(encoded(noise(7, 9)))
+    assert size(full=True) is None
 
 
 def test_the_same_file_in_two_splits_is_told(tmp_path: Path):

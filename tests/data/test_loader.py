@@ -15,7 +15,8 @@ from tests.data.album import encoded, in_memory, noise, plant, sent
 
 from vertebra.contracts import Batch
 from vertebra.data import loader
-from vertebra.data.augment import Augment, PadCrop, Resize
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop, Resize
 from vertebra.data.decode import BrokenImage
 from vertebra.data.erase import Erase
 from vertebra.data.folder import open_folder

@@ -69,6 +69,21 @@ def test_skipping_goes_round_the_end_of_the_same_pass():
     assert around[2].sample == permutation(4, 0, 1)[0]
 
 
+@given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 6), st.data())
+def test_the_places_of_a_batch_are_those_of_its_positions(
+    length: int, batch_size: int, number: int, data: st.DataObject
+):
+    order = Order(length=length, seed=2, batch_size=batch_size)
+    readable = np.array(data.draw(st.lists(st.booleans(), min_size=length, max_size=length)))
+    readable[length // 2] = True
+    found = order.places(number, readable)
+    for at, position in enumerate(order.positions(number)):
+        skips = (skip for skip in range(length) if readable[order.place(position, skip=skip)[1]])
+        skip = next(skips)
+        assert (found.epochs[at], found.samples[at]) == order.place(position, skip=skip)
+        assert found.skipped[at] == skip
+
+
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(RecipeError, match="batch_size=10 cannot be shared by 2 processes x 2 acc"):
         Order(length=5, seed=0, batch_size=10, accumulate=2, world=2)

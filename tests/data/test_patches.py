@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from vertebra.data.augment import Augment, PadCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop
 from vertebra.data.loader import TrainBatches
 from vertebra.data.mixing import Mixing
 from vertebra.data.patches import AREA, RATIO, Patches, draw_sides

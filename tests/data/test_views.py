@@ -8,7 +8,8 @@ from tests.data.album import plant
 from torch.nn import functional as F
 
 from vertebra.contracts import Batch
-from vertebra.data.augment import Augment, PadCrop, RandomResizedCrop, Resize
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop, RandomResizedCrop, Resize
 from vertebra.data.erase import Erase
 from vertebra.data.folder import open_folder
 from vertebra.data.images import Split

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vertebra.data.augment import Augment, Resize
+from vertebra.data.augment import Augment
+from vertebra.data.crops import Resize
 from vertebra.data.images import Source, Split
 from vertebra.data.names import Names
 from vertebra.data.preprocess import Preprocess

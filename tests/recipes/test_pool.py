@@ -10,8 +10,9 @@ import torch
 from tests.recipes.drawn import CLASSES, in_memory, tiny
 from torch.testing import assert_close
 
-from vertebra.data.augment import Augment, Resize
+from vertebra.data.augment import Augment
 from vertebra.data.beside import Beside, PseudoLabels
+from vertebra.data.crops import Resize
 from vertebra.data.preprocess import pack
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.engine import checkpoint

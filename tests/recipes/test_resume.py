@@ -12,7 +12,7 @@ from PIL import Image
 from tests.recipes.drawn import pixels, tiny
 from tests.recipes.power_cut import PowerCut, Scripted, cut, terminate
 
-from vertebra.data.augment import RandomResizedCrop
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.data.erase import Erase
 from vertebra.data.mixing import Mixing
 from vertebra.data.randaugment import RandAugment

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.smoke.square import learnt, plain
 
-from vertebra.data.augment import PadCrop
+from vertebra.data.crops import PadCrop
 from vertebra.recipes.deploy import load_run
 from vertebra.recipes.follow import follow
 from vertebra.recipes.recipe import Pretrained

@@ -12,7 +12,7 @@ import pytest
 from tests.recipes.drawn import CLASSES
 from tests.smoke.square import learnt, plain
 
-from vertebra.data.augment import Crop, PadCrop
+from vertebra.data.crops import Crop, PadCrop
 from vertebra.data.erase import Erase
 from vertebra.data.mixing import Mixing
 from vertebra.data.randaugment import RandAugment

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from tests.recipes.drawn import CLASSES, in_memory, tiny
 
-from vertebra.data.augment import Augment, PadCrop
+from vertebra.data.augment import Augment
 from vertebra.data.beside import Beside, PseudoLabels
+from vertebra.data.crops import PadCrop
 from vertebra.data.fraction import fraction
 from vertebra.data.randaugment import RandAugment
 from vertebra.data.views import View

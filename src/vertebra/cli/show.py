@@ -9,6 +9,8 @@ from rich.text import Text
 
 from vertebra.data.decoded import Decoded
 from vertebra.data.images import Split
+from vertebra.data.resident import is_resident
+from vertebra.data.views import versions
 from vertebra.engine.environment import device_name
 from vertebra.engine.execution import Execution
 from vertebra.engine.heap import can_keep
@@ -21,7 +23,7 @@ from vertebra.recipes.codec import from_data
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.plan import Estimate
 from vertebra.recipes.prepare import Prepared
-from vertebra.recipes.recipe import Recipe
+from vertebra.recipes.recipe import Data, Recipe
 from vertebra.records import RunRecord
 from vertebra.report import quantities as say
 from vertebra.report.progress import TrainingProgress
@@ -75,7 +77,7 @@ def show_plan(
         optimizer=f"{type(phase.optimizer).__name__}, lr {phase.optimizer.lr:g}, "
         f"{type(phase.schedule).__name__.lower()}",
         device=device_name(recipe.execution.resolve()),
-        execution=_execution(recipe.execution, prepared.materials[-1].splits.train),
+        execution=_execution(recipe.execution, prepared.materials[-1].train, phase.data),
         output=out,
         fitted=notes,
         step_seconds=estimate and estimate.seconds_per_step,
@@ -90,10 +92,11 @@ def show_plan(
     console.print()
 
 
-def _execution(execution: Execution, split: Split) -> tuple[str, ...]:
+def _execution(execution: Execution, split: Split, data: Data) -> tuple[str, ...]:
     """Returns what was chosen for speed on this machine, and what the user has chosen."""
     device = execution.resolve()
     workers = execution.worker_count(in_memory=split.in_memory)
+    stays = is_resident(split, versions(data.augment, data.preprocess, data.views))
     chosen = {
         execution.precision: True,
         "channels last": execution.channels_last,
@@ -101,8 +104,9 @@ def _execution(execution: Execution, split: Split) -> tuple[str, ...]:
         "gradient checkpointing": execution.gradient_checkpointing,
         say.number_of(thread_count(), "thread"): device.type == "cpu",
         "freed memory kept": can_keep(device) and not execution.gradient_checkpointing,
-        say.number_of(workers, "data worker"): True,
+        say.number_of(workers, "data worker"): not stays,
         "images kept decoded": isinstance(split.reader, Decoded),
+        "images on the device": stays,
     }
     return tuple(name for name, holds in chosen.items() if holds)
 

@@ -13,6 +13,7 @@ alpha      kept with 4 channels, else laid on white, so that a drawing looks as 
 """
 
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from io import BytesIO
 
@@ -24,6 +25,9 @@ from vertebra.errors import DataError
 
 MAX_PIXELS = 2**26
 """Larger pictures (8192 x 8192) are refused: a few bytes can claim to be gigabytes."""
+
+MOST_UNREADABLE = 64
+"""So many broken files in a row end a run: a disk has gone, or the data set is not one."""
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """What the channels of an image are called."""
@@ -55,6 +59,16 @@ class BrokenImage(DataError):
 
     def __str__(self) -> str:
         return f"{self.name} is no readable image: {self.reason}; replace it or take it out"
+
+
+def unreadable(count: int, broken: Mapping[str, str]) -> DataError:
+    """Returns the error that ends a run after so many files in a row; `broken` are their names with
+    reasons."""
+    name, reason = next(iter(broken.items()))
+    return DataError(
+        f"{count} files in a row cannot be read (the first: {name}: {reason}); see whether the "
+        f"disk is there, then list what is broken with `vertebra check`"
+    )
 
 
 def decode(data: bytes, name: str, channels: int) -> Image.Image:

@@ -6,7 +6,7 @@ changes brings other digests, and a picture whose checksum is wrong is decoded a
 learnt from is the same with the file, without it, and with a damaged one.
 
 The file: pixels of one picture after another; a table with a row for each (`_ROW`); 8 bytes that
-say where the table begins.
+say where the table begins, and 4 with its checksum.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ _PROBED = 32
 _ROW = np.dtype(
     [("digest", "u8"), ("start", "i8"), ("width", "i4"), ("height", "i4"), ("crc", "u4")]
 )
-_FORM = "1"
+_FORM = "2"
 """Part of the name of each file: another form, or another decoder, finds none of these."""
 
 _UNFINISHED = ".part"
@@ -71,9 +71,11 @@ class Pictures:
         """Returns the pictures of a file."""
         try:
             with path.open("rb") as file:
-                file.seek(-8, os.SEEK_END)
-                file.seek(int.from_bytes(file.read(8), "little"))
-                table = np.frombuffer(file.read()[:-8], dtype=_ROW)
+                file.seek(-12, os.SEEK_END)
+                start, crc = (int.from_bytes(file.read(size), "little") for size in (8, 4))
+                file.seek(start)
+                data = file.read()[:-12]
+            table = np.frombuffer(data if zlib.crc32(data) == crc else b"", dtype=_ROW)
         except (OSError, ValueError):
             table = np.empty(0, _ROW)
         return cls.of(path, channels, table)
@@ -99,6 +101,11 @@ class Pictures:
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Returns the pictures of these rows, in their order."""
         return replace(self, table=self.table[rows], whole=self.whole[rows])
+
+    def size(self, row: int) -> tuple[int, int]:
+        """Returns height and width of a row's picture."""
+        _, _, width, height, _ = self.table[row].item()
+        return height, width
 
     def pixels(self, row: int) -> Pixels | None:
         """Returns the pixels of a row as the file has them, unless they are damaged."""
@@ -180,9 +187,10 @@ class Album:
         self._file: IO[bytes] | None = None
         self._is_open = True
 
-    def holds(self, digest: int) -> bool:
-        """Says whether the picture of a file with this content is there already."""
-        return digest in self._rows
+    def size(self, digest: int) -> tuple[int, int] | None:
+        """Returns height and width of the picture of a file with this content, if it is there."""
+        row = self._rows.get(digest)
+        return None if row is None else self._kept.size(row)
 
     def add(self, digest: int, pixels: Pixels) -> None:
         """Keeps a picture; more than the limit after all, or a full disk, end the album."""
@@ -230,10 +238,11 @@ class Album:
         return tempfile.NamedTemporaryFile(dir=folder, suffix=_UNFINISHED, delete=False)
 
     def _finish(self, file: IO[bytes]) -> None:
-        table = np.array([*self._new.values()], dtype=_ROW)
+        table = np.array([*self._new.values()], dtype=_ROW).tobytes()
         try:
             with file:
-                file.write(table.tobytes() + self._end.to_bytes(8, "little"))
+                file.write(table + self._end.to_bytes(8, "little"))
+                file.write(zlib.crc32(table).to_bytes(4, "little"))
             Path(file.name).replace(self._path)
             _drop_oldest(self._path.parent)
         except OSError:

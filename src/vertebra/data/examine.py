@@ -4,7 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -41,12 +41,15 @@ class Examination:
 
     kept:    places of the usable images in the split.
     digests: [found] checksums of the files' contents; None where only headers were read.
+    size:    (height, width) that all usable ones have; None where they differ, and where they are
+             not square and only headers were read, which do not always say what is upright.
     """
 
     found: int
     refused: tuple[Refusal, ...]
     kept: NDArray[np.int64]
     digests: NDArray[np.uint64] | None
+    size: tuple[int, int] | None = None
 
     @property
     def used(self) -> int:
@@ -56,7 +59,8 @@ class Examination:
 
 class _Look(NamedTuple):
     refusal: Refusal | None
-    digest: int
+    digest: int = 0
+    size: tuple[int, int] | None = None
 
 
 def examine(
@@ -92,12 +96,15 @@ def examine(
         )
     kept = [index for index, each in enumerate(looks) if each.refusal is None]
     digests = np.array([each.digest for each in looks], dtype=np.uint64) if full else None
-    return Examination(len(split), refused, np.array(kept, dtype=np.int64), digests)
+    sizes = {each.size for each in looks if each.refusal is None}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return Examination(len(split), refused, np.array(kept, dtype=np.int64), digests, size)
 
 
 def keep(split: Split, examination: Examination) -> Split:
-    """Returns the split without the files that were refused."""
-    return split.subset(examination.kept) if examination.refused else split
+    """Returns the split without the files that were refused, with the size that was seen."""
+    kept = split.subset(examination.kept) if examination.refused else split
+    return replace(kept, size=examination.size)
 
 
 def twins(splits: Mapping[str, Split], examinations: Mapping[str, Examination]) -> tuple[Twin, ...]:
@@ -124,14 +131,16 @@ def _look(split: Split, channels: int, full: bool, album: Album | None, index: i
     name = split.name(index)
     try:
         if not full:
-            split.probe(index)
-            return _Look(None, 0)
+            width, height = split.probe(index)
+            return _Look(None, size=(height, width) if height == width else None)
         data = split.content(index)
         digest = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-        if album is None or not album.holds(digest):
-            picture = decode(data, name, channels)
+        size = album.size(digest) if album is not None else None
+        if size is None:
+            pixels = pixels_of(decode(data, name, channels))
+            size = pixels.shape[:2]
             if album is not None:
-                album.add(digest, pixels_of(picture))
+                album.add(digest, pixels)
     except BrokenImage as error:
-        return _Look(Refusal(name, error.reason), 0)
-    return _Look(None, digest)
+        return _Look(Refusal(name, error.reason))
+    return _Look(None, digest, size)

@@ -26,6 +26,7 @@ class Split:
     labels:  [n] int64, each image's place in `classes`; all 0 where there are no classes.
     names:   what each image is called, for people and for the reader.
     rows:    [n] int64, each image's row in the reader.
+    size:    (height, width) that all of them have; None where they differ or nobody has looked.
     """
 
     classes: tuple[str, ...]
@@ -33,6 +34,7 @@ class Split:
     names: Names
     rows: NDArray[np.int64]
     reader: Reader
+    size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

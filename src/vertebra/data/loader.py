@@ -1,4 +1,5 @@
-"""Batches for training and evaluation: pictures are read by workers, and finished on the device.
+"""Batches for training and evaluation: pictures are read by workers, and finished on the device;
+or they lie there, see `resident`.
 
 Item k of the data sets here is a whole batch and a pure function of (seed, k); so neither the
 number of workers nor where a run was interrupted changes what is trained on.
@@ -7,10 +8,10 @@ number of workers nor where a run was interrupted changes what is trained on.
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import FrameType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,17 +19,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from vertebra.contracts import Batch
 from vertebra.data.augment import Augment
-from vertebra.data.decode import BrokenImage
+from vertebra.data.decode import MOST_UNREADABLE, BrokenImage, unreadable
 from vertebra.data.images import Split
 from vertebra.data.order import Order
 from vertebra.data.pixels import Pixels, pixels_of
 from vertebra.data.preprocess import Preprocess, pack
-from vertebra.data.views import View
+from vertebra.data.resident import Resident, is_resident
+from vertebra.data.views import Version, View, further, versions
 from vertebra.errors import DataError, DeviceError
-from vertebra.seeding import Key, seed_of, seeded
-
-_TRIES = 64
-"""So many broken files in a row end a run: a disk has gone, or the data set is not one."""
+from vertebra.seeding import Key, seeded
 
 _GRACE_S = 30
 
@@ -46,25 +45,13 @@ class _Item:
 
 class _TrainItems(Dataset[_Item | DataError]):
     def __init__(
-        self,
-        split: Split,
-        order: Order,
-        preprocess: Preprocess,
-        augment: Augment,
-        views: Mapping[int, View],
-        targets: Tensor | None,
+        self, split: Split, order: Order, versions: Sequence[Version], targets: Tensor | None
     ) -> None:
         self._split = split
         self._order = order
-        self._channels = preprocess.channels
         self._targets = targets
-        self._versions = [_Version((), augment, preprocess)]
-        for place, view in views.items():
-            keys = () if view.augment is None else ("view", place)
-            size = view.image_size or preprocess.image_size
-            self._versions.append(
-                _Version(keys, view.augment or augment, replace(preprocess, image_size=size))
-            )
+        self._channels = versions[0].preprocess.channels
+        self._versions = versions
 
     def __getitem__(self, number: int) -> _Item | DataError:
         broken: dict[str, str] = {}
@@ -77,14 +64,13 @@ class _TrainItems(Dataset[_Item | DataError]):
         pictures, samples = zip(*drawn, strict=True)
         first, *others = zip(*pictures, strict=True)  # by version rather than by sample
         batch = _batch(self._split, first, samples)
-        if self._targets is not None:  # here, so that they too come in pinned memory
-            batch = replace(batch, targets=self._targets[batch.index])
+        batch = _with_targets(batch, self._targets)  # here, so that they too lie in pinned memory
         return _Item(replace(batch, views=tuple(map(pack, others))), broken)
 
     def _draw(self, position: int, broken: dict[str, str]) -> tuple[tuple[Pixels, ...], int]:
         """Returns the versions of the picture at a position, or of the next of the same pass that
         can be read."""
-        tries = min(_TRIES, len(self._split))
+        tries = min(MOST_UNREADABLE, len(self._split))
         for skip in range(tries):
             epoch, sample = self._order.place(position, skip=skip)
             try:
@@ -94,23 +80,7 @@ class _TrainItems(Dataset[_Item | DataError]):
                 continue
             keys = (self._order.seed, "augment", epoch, sample)
             return tuple(each.sample(pixels, keys) for each in self._versions), sample
-        name, reason = next(iter(broken.items()))
-        raise DataError(
-            f"{tries} files in a row cannot be read (the first: {name}: {reason}); see whether "
-            f"the disk is there, then list what is broken with `vertebra check`"
-        )
-
-
-class _Version(NamedTuple):
-    """One version of every picture; versions with the same keys have the same draws."""
-
-    keys: tuple[Key, ...]
-    augment: Augment
-    preprocess: Preprocess
-
-    def sample(self, pixels: Pixels, keys: tuple[Key, ...]) -> Pixels:
-        torch.default_generator.manual_seed(seed_of(*keys, *self.keys))
-        return self.augment.sample(pixels, self.preprocess)
+        raise unreadable(tries, broken)
 
 
 class _EvaluationItems(Dataset[_Item | DataError]):
@@ -139,7 +109,7 @@ class TrainBatches:
 
     batch_size:  images in an update, over all processes and the `accumulate` batches of each.
     workers:     processes that read and change pictures; 0 does it in this one. The batches are the
-                 same.
+                 same. None are started where pictures lie on the device.
     classes:     the K of mixed targets [N, K]; None: as many as the split has.
     views:       further versions of each image.
     targets:     [n, ...], the target of each sample where it is not its label.
@@ -192,18 +162,26 @@ class TrainBatches:
             rank=self.rank,
             world=self.world,
         )
-        items = _TrainItems(
-            self.split, order, self.preprocess, self.augment, self._further(), self.targets
-        )
         classes = len(self.split.classes) if self.classes is None else self.classes
         start = self.start_step * self.accumulate
         numbers = range(start, start + len(self))
-        for number, item in zip(
-            numbers, _load(items, numbers, self.workers, self.device), strict=True
-        ):
-            self.quarantined.update(item.broken)
-            batch = _ready(item.batch, self.preprocess, self.device, self.layout)
+        for number, batch in zip(numbers, self._read(order, numbers), strict=True):
+            batch = _ready(batch, self.preprocess, self.device, self.layout)
             yield self._finished(batch, number, classes)
+
+    def _read(self, order: Order, numbers: range) -> Iterator[Batch]:
+        """Yields the batches of these numbers before they are normalised."""
+        made = versions(self.augment, self.preprocess, self.views)
+        if is_resident(self.split, made):
+            here = Resident.read(self.split, order, made, self.device)
+            self.quarantined.update(here.broken)
+            for batch in map(here.batch, numbers):
+                yield _with_targets(batch, self.targets)
+            return
+        items = _TrainItems(self.split, order, made, self.targets)
+        for item in _load(items, numbers, self.workers, self.device):
+            self.quarantined.update(item.broken)
+            yield item.batch
 
     def _finished(self, batch: Batch, number: int, classes: int) -> Batch:
         """Returns the batch with rectangles erased and images mixed, in each of its versions."""
@@ -212,7 +190,9 @@ class TrainBatches:
             place: self._covered(each, self.augment, "erase", number)
             if view.augment is None
             else self._covered(each, view.augment, "erase", number, "view", place)
-            for each, (place, view) in zip(batch.views, self._further().items(), strict=True)
+            for each, (place, view) in zip(
+                batch.views, further(self.views, self.preprocess).items(), strict=True
+            )
         }
         mixed = self._mixed(replace(batch, images=images), number, classes)
         # each with the same draws: partners and weights are those of the first
@@ -222,11 +202,6 @@ class TrainBatches:
         }
         places = range(len(self.views))
         return replace(mixed, views=tuple(also.get(place, mixed.images) for place in places))
-
-    def _further(self) -> dict[int, View]:
-        """Returns the views that have to be made, by their place; the others repeat the first."""
-        further = enumerate(self.views)
-        return {place: view for place, view in further if not view.repeats(self.preprocess)}
 
     def _covered(self, images: Tensor, augment: Augment, *keys: Key) -> Tensor:
         with seeded(self.seed, *keys, self.rank, device=self.device):
@@ -273,6 +248,11 @@ def _batch(split: Split, pictures: Sequence[Pixels], samples: Sequence[int]) -> 
     """Returns the uint8 batch of these pictures."""
     index = torch.tensor(samples, dtype=torch.int64)
     return Batch(pack(pictures), torch.from_numpy(split.labels)[index], index)
+
+
+def _with_targets(batch: Batch, targets: Tensor | None) -> Batch:
+    """Returns the batch with these targets [n, ...] of its samples in place of their labels."""
+    return batch if targets is None else replace(batch, targets=targets[batch.index])
 
 
 def _ready(

@@ -28,6 +28,17 @@ class Place(NamedTuple):
     sample: int
 
 
+class Places(NamedTuple):
+    """The images of a batch, as `Place` has one: each [N] int64.
+
+    skipped: how many images stood before each in its pass that cannot be read.
+    """
+
+    epochs: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    skipped: NDArray[np.int64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """The stream of `length` images, as one process of a run sees it.
@@ -62,6 +73,29 @@ class Order:
         epoch, place = divmod(position, self.length)
         shuffled = permutation(self.length, self.seed, epoch)
         return Place(epoch, int(shuffled[(place + skip) % self.length]))
+
+    def places(self, number: int, readable: NDArray[np.bool_]) -> Places:
+        """Returns what stands at the positions of batch `number`, or further in the same pass where
+        that is not readable; `readable` [length] has at least one that is."""
+        epochs, places = np.divmod(np.array(self.positions(number)), self.length)
+        samples, skipped = np.empty_like(places), np.empty_like(places)
+        for epoch in np.unique(epochs).tolist():
+            here = epochs == epoch
+            shuffled = permutation(self.length, self.seed, epoch)
+            found = _next_readable(shuffled, places[here], readable)
+            samples[here] = shuffled[found]
+            skipped[here] = (found - places[here]) % self.length
+        return Places(epochs, samples, skipped)
+
+
+def _next_readable(
+    shuffled: NDArray[np.int64], places: NDArray[np.int64], readable: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Returns for each place of a pass that or the next one, round its end, that is readable."""
+    if readable.all():
+        return places
+    standing = np.flatnonzero(readable[shuffled])
+    return standing[np.searchsorted(standing, places) % len(standing)]
 
 
 # two: a batch can reach over the end of a pass

@@ -75,18 +75,25 @@ class Preprocess:
 
         Only the pixels that are kept are computed: a strip of 1 x 10000 would swell to gigabytes.
         """
-        size, (width, height) = self.image_size, image.size
+        box = self.box(*image.size, crop_fraction=crop_fraction)
+        size = (self.image_size, self.image_size)
+        return image.resize(size, RESAMPLING[self.interpolation], box=box)
+
+    def box(
+        self, width: int, height: int, *, crop_fraction: float | None = None
+    ) -> tuple[float, float, float, float]:
+        """Returns left, top, right and bottom of the centre of a picture of this size."""
+        size = self.image_size
         short = max(size, round(size / (crop_fraction or self.crop_fraction)))
-        wide, high = (side * short // min(image.size) for side in image.size)  # when resized
+        wide, high = (side * short // min(width, height) for side in (width, height))  # resized
         left, top = round((wide - size) / 2), round((high - size) / 2)
         x, y = width / wide, height / high  # a resized pixel's sides in the picture
         # rounding must not put the box outside
-        box = (left * x, top * y, min((left + size) * x, width), min((top + size) * y, height))
-        return image.resize((size, size), RESAMPLING[self.interpolation], box=box)
+        return left * x, top * y, min((left + size) * x, width), min((top + size) * y, height)
 
     def normalize(self, images: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-        """images: [..., C, S, S] uint8 -> the same shape and layout in `dtype`, (x / 255 - mean) /
-        std."""
+        """images: [..., C, S, S] from 0 to 255 -> the same shape and layout in `dtype`, (x / 255 -
+        mean) / std; floats are overwritten."""
         mean, std = (_in_bytes(tuple(each), images.device) for each in (self.mean, self.std))
         if images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last):
             # whole rows at once: three channels alone are too few to vectorise over

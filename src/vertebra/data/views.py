@@ -1,10 +1,16 @@
 """Further versions of each image, for methods that compare several."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
 
 from vertebra.data.augment import Augment
+from vertebra.data.pixels import Pixels
 from vertebra.data.preprocess import Preprocess
 from vertebra.errors import RecipeError
+from vertebra.seeding import Key, seed_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +50,31 @@ class View:
                 f"cutmix={first.mixing.cutmix} with a view of {self.image_size} px beside "
                 f"{preprocess.image_size} px, where a box would not be the same; use mixup"
             )
+
+
+class Version(NamedTuple):
+    """One version of every picture; versions with the same keys have the same draws."""
+
+    keys: tuple[Key, ...]
+    augment: Augment
+    preprocess: Preprocess
+
+    def sample(self, pixels: Pixels, keys: tuple[Key, ...]) -> Pixels:
+        """Returns this version of a picture whose draws depend on these keys, too."""
+        torch.default_generator.manual_seed(seed_of(*keys, *self.keys))
+        return self.augment.sample(pixels, self.preprocess)
+
+
+def further(views: Sequence[View], preprocess: Preprocess) -> dict[int, View]:
+    """Returns the views that have to be made, by their place; the others repeat the first."""
+    return {place: view for place, view in enumerate(views) if not view.repeats(preprocess)}
+
+
+def versions(augment: Augment, preprocess: Preprocess, views: Sequence[View]) -> list[Version]:
+    """Returns the first version, and those that the views ask for beside it."""
+    found = [Version((), augment, preprocess)]
+    for place, view in further(views, preprocess).items():
+        keys = () if view.augment is None else ("view", place)
+        sized = replace(preprocess, image_size=view.image_size or preprocess.image_size)
+        found.append(Version(keys, view.augment or augment, sized))
+    return found

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from vertebra.data.augment import Augment, Resize
+from vertebra.data.augment import Augment
+from vertebra.data.crops import Resize
 from vertebra.data.mixing import Mixing
 from vertebra.data.preprocess import Preprocess
 from vertebra.duration import Duration, steps

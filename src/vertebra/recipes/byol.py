@@ -10,8 +10,9 @@ LARS whose ratio it cuts off.
 from dataclasses import replace
 from typing import NamedTuple
 
-from vertebra.data.augment import Augment, Crop, RandomResizedCrop, Solarize
+from vertebra.data.augment import Augment, Solarize
 from vertebra.data.blur import Blur
+from vertebra.data.crops import Crop, RandomResizedCrop
 from vertebra.data.jitter import ColorJitter
 from vertebra.engine.optimizers import LARS, scale_lr
 from vertebra.errors import RecipeError

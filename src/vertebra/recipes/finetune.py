@@ -7,7 +7,8 @@ Differs: rate, length and batch are ours, for hundreds of images and not a milli
 by stage, as in the paper's detectors; decay of weights as in training; a fresh head warms up.
 """
 
-from vertebra.data.augment import Augment, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.data.preprocess import Preprocess
 from vertebra.duration import epochs
 from vertebra.engine.optimizers import AdamW

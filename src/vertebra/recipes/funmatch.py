@@ -6,7 +6,8 @@ Differs: the authors' decay, 3e-4 an update, is not multiplied by the rate and A
 is 3e-4 / 0.03.
 """
 
-from vertebra.data.augment import Augment, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.data.mixing import Mixing
 from vertebra.data.preprocess import Preprocess
 from vertebra.duration import epochs, steps

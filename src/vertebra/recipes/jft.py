@@ -7,7 +7,8 @@ made one after the other, not by 50 machines at once; a crop of 77% of the pictu
 of 340 pixels. An image has the one class of its folder: there is no hierarchy to fill in.
 """
 
-from vertebra.data.augment import Augment, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.data.preprocess import Preprocess
 from vertebra.duration import epochs
 from vertebra.engine.optimizers import AdamW

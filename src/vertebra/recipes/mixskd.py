@@ -11,7 +11,8 @@ heads and of all epochs.
 
 from dataclasses import replace
 
-from vertebra.data.augment import Augment, PadCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop
 from vertebra.data.preprocess import Preprocess
 from vertebra.duration import epochs
 from vertebra.engine.optimizers import SGD

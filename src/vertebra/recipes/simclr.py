@@ -6,8 +6,9 @@ Differs: in the small one the rate of LARS is that of BYOL there, as ours does n
 ratio; nothing is blurred; length and width of the projector are ours, for a laptop.
 """
 
-from vertebra.data.augment import Augment, Crop, RandomResizedCrop
+from vertebra.data.augment import Augment
 from vertebra.data.blur import Blur
+from vertebra.data.crops import Crop, RandomResizedCrop
 from vertebra.data.jitter import ColorJitter
 from vertebra.engine.optimizers import LARS, scale_lr
 from vertebra.methods.simclr import SimCLRSpec

@@ -7,7 +7,8 @@ Differs: width, depth, length and rates are ours, for minutes on a laptop; they 
 
 from dataclasses import replace
 
-from vertebra.data.augment import Augment, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.data.preprocess import Preprocess
 from vertebra.data.randaugment import RandAugment
 from vertebra.duration import epochs

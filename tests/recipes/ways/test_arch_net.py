@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from tests.recipes.drawn import tiny
 
-from vertebra.data.augment import Resize
+from vertebra.data.crops import Resize
 from vertebra.data.patches import Patches
 from vertebra.data.preprocess import Preprocess
 from vertebra.data.unlabelled import Unlabelled

@@ -1,7 +1,8 @@
 import pytest
 from tests.recipes.drawn import in_memory, tiny
 
-from vertebra.data.augment import Augment, PadCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop
 from vertebra.data.mixing import Mixing
 from vertebra.data.views import View
 from vertebra.errors import CheckpointError, RecipeError

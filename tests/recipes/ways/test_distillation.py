@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vertebra.data.augment import Augment, PadCrop, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop, RandomResizedCrop
 from vertebra.data.mixing import Mixing
 from vertebra.data.patches import Patches
 from vertebra.data.preprocess import Preprocess

@@ -2,7 +2,8 @@
 
 import pytest
 
-from vertebra.data.augment import Augment, PadCrop, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import PadCrop, RandomResizedCrop
 from vertebra.data.unlabelled import Unlabelled
 from vertebra.engine.optimizers import LARS, AdamW
 from vertebra.errors import RecipeError

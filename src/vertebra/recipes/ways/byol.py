@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vertebra.data.augment import Crop
+from vertebra.data.crops import Crop
 from vertebra.methods.byol import BYOLSpec
 from vertebra.recipes.byol import SMALL, SMALL_LARS, lars_for, row_for, versions
 from vertebra.recipes.fit import Fitted

@@ -8,7 +8,8 @@ multiplied by the rate and AdamW's is, so ours is theirs divided by the rate.
 
 from dataclasses import replace
 
-from vertebra.data.augment import Augment, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.data.mixing import Mixing
 from vertebra.engine.optimizers import SGD, AdamW
 from vertebra.methods.distill import DistillSpec

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vertebra.data.augment import Crop
+from vertebra.data.crops import Crop
 from vertebra.methods.simclr import SimCLRSpec
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.recipe import Phase, Recipe

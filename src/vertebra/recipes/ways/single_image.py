@@ -10,7 +10,8 @@ eighth of the side, 4 of 32 pixels; the recipe says whether images are flipped.
 from dataclasses import replace
 from functools import partial
 
-from vertebra.data.augment import Augment, PadCrop, Solarize
+from vertebra.data.augment import Augment, Solarize
+from vertebra.data.crops import PadCrop
 from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
 from vertebra.data.patches import Patches

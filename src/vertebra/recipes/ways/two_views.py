@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from vertebra.data.augment import Augment, Crop, RandomResizedCrop
+from vertebra.data.augment import Augment
+from vertebra.data.crops import Crop, RandomResizedCrop
 from vertebra.data.views import View
 from vertebra.engine.optimizers import LARS, AdamW
 from vertebra.engine.schedules import Cosine
