@@ -40,18 +40,28 @@ def page(rows: Sequence[Row]) -> str:
 
 
 def overview(groups: Sequence[Sequence[Row]]) -> list[str]:
-    lines = ["| work | against | times as fast | least | memory at most |", "|---|---|---|---|---|"]
-    for group in groups:
+    lines = [
+        "| work | against | times as fast | of, or the least | memory at most |",
+        "|---|---|---|---|---|",
+    ]
+    for group in (part for each in groups for part in parts(each)):
         times = [row.ratio[1] for row in group]
         memory = [row.memory for row in group if row.memory is not None]
         mean = f"{geometric_mean(times):.2f}"
-        least = f"{min(times):.2f}"
+        lowest = min(group, key=lambda row: row.ratio[1])
+        least = f"{lowest.ratio[1]:.2f}, `{lowest.name}`"
         if len(group) > 1:
             mean += f", mean of {len(group)}"
-            least += f", `{min(group, key=lambda row: row.ratio[1]).name}`"
+        else:
+            least = f"`{lowest.name}`"
         most = f"{max(memory):.2f}" if memory else ""
         lines.append(f"| {group[0].work} | {group[0].against} | {mean} | {least} | {most} |")
     return [*lines, "", "Means are geometric."]
+
+
+def parts(group: Sequence[Row]) -> list[Sequence[Row]]:
+    """Returns the group, or each row by itself where there are too few for a mean."""
+    return [group] if len(group) > 2 else [[row] for row in group]
 
 
 def details(group: Sequence[Row]) -> list[str]:

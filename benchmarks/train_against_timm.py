@@ -75,7 +75,7 @@ def main() -> None:
         given.record,
         Spread.of(speed),
         work=f"training end to end at {given.image_size} px, {given.precision}",
-        against=f"timm's train.py {given.timm_flags}".strip(),
+        against=" ".join(["timm's train.py", given.timm_flags, *amp(given)]),
         name=given.model,
         rounds=given.rounds,
         memory=median(memory),
@@ -158,12 +158,15 @@ def timms(given: argparse.Namespace, folder: Path) -> Measured:
         "--output",
         str(folder),
         *given.timm_flags.split(),
+        *amp(given),
     ]
-    if given.precision == "bf16":
-        command += ["--amp", "--amp-dtype", "bfloat16"]
     text, memory = run(command)
     rates = [float(each) for each in re.findall(r"^Train:.*?([\d.]+)/s  \(", text, re.MULTILINE)]
     return Measured(round(median(rates[WARM_UP_STEPS : given.steps]), 2), memory)
+
+
+def amp(given: argparse.Namespace) -> list[str]:
+    return ["--amp", "--amp-dtype", "bfloat16"] if given.precision == "bf16" else []
 
 
 def run(command: list[str]) -> tuple[str, float]:

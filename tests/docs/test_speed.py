@@ -29,7 +29,7 @@ def test_the_page_is_made_of_the_records(page: ModuleType):
 def test_the_latest_record_counts_and_means_are_geometric(page: ModuleType, tmp_path: Path):
     from records import Row, read, write
 
-    for name, times in (("a", 1.0), ("a", 2.0), ("b", 8.0)):
+    for name, times in (("a", 1.0), ("a", 2.0), ("b", 8.0), ("c", 4.0)):
         ratio = (times - 0.5, times, times + 0.5)
         row = Row(
             work="inference", against="a peer", name=name, ratio=ratio, rounds=3,
@@ -37,8 +37,9 @@ def test_the_latest_record_counts_and_means_are_geometric(page: ModuleType, tmp_
         )  # fmt: skip
         write(row, tmp_path / "rows.jsonl")
     rows = read(tmp_path)
-    assert [row.ratio[1] for row in rows] == [2.0, 8.0]
+    assert [row.ratio[1] for row in rows] == [2.0, 8.0, 4.0]
     made = page.page(rows)
-    assert "| inference | a peer | 4.00, mean of 2 | 2.00, `a` | 1.08 |" in made
+    assert "| inference | a peer | 4.00, mean of 3 | 2.00, `a` | 1.08 |" in made
+    assert "| inference | a peer | 8.00 | `b` | 1.08 |" in page.page(rows[1:2])
     assert "| `b` | 8.00 (7.50 to 8.50) | 1.08 |" in made
     assert made.count("`a command`: 2026-11-29, 3 rounds, a machine.") == 1
