@@ -1,6 +1,7 @@
 """Operators are joined where that gives the same."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def draw(*shape: int) -> Tensor:
 def fast_form(net: nn.Module, images: Tensor) -> Operators:
     """Returns the fused form, which gives the same for these images."""
     net = net.eval().requires_grad_(False)
-    found = fused_operators(net, images[:1], count=len(images))
+    found = fused_operators(deepcopy(net), images[:1], count=len(images))
     assert found is not None
     tolerance = 1e-5 if images.dtype == torch.float32 else 2e-2
     torch.testing.assert_close(found.module(images), net(images), rtol=tolerance, atol=tolerance)
@@ -97,6 +98,24 @@ def test_every_kind_of_convolution_packs(conv: nn.Conv2d, count: int):
 )
 def test_what_pads_otherwise_gives_the_same(conv: nn.Conv2d):
     fast_form(conv, draw(2, 4, 12, 12))
+
+
+def test_packed_weights_give_their_memory_back_and_others_keep_it():
+    net = Apply(
+        lambda f, g, h, x: f(x) + g(x * 2) + h(x) * h.weight.mean(),
+        *(nn.Conv2d(3, 3, 1) for _ in range(3)),
+    )
+    first, second, _ = net.parts
+    second.weight = first.weight  # the same by another name
+    net.eval().requires_grad_(False)
+    images = draw(2, 3, 5, 5)
+    wanted = net(images)
+    net_too = deepcopy(net)
+    found = fused_operators(net, images[:1], count=2)
+    assert found is not None and found.packed == 3
+    torch.testing.assert_close(found.module(images), wanted, rtol=1e-5, atol=1e-5)
+    assert first.weight.untyped_storage().nbytes() == 0
+    torch.testing.assert_close(net_too(images), wanted)
 
 
 def two() -> tuple[nn.Conv2d, nn.Conv2d]:

@@ -21,6 +21,7 @@ from vertebra.export.recorded import (
     argument,
     call,
     constant,
+    let_go,
     name_of,
     set_constant,
     shape_of,
@@ -52,22 +53,27 @@ _ACTIVATIONS: Mapping[str, Callable[[fx.Node], tuple[str, list[float], str]]] = 
 def fuse(module: fx.GraphModule, *, count: int) -> int:
     """Rewrites the network in place; returns how many convolutions and linear maps are packed.
 
+    Weights that are packed give their memory back at once, also where the network that was recorded
+    holds them.
+
     count: images in a call that are expected.
     """
     packed = 0
     for node in [*module.graph.nodes]:
         if node.target is _ATEN.add.Tensor:
             _add_before_permuting(node)
+        elif _is_mean_in_bf16(node):
+            _pool(node)
     for node in [*module.graph.nodes]:
         weight = constant(module, node.args[1]) if len(node.args) > 1 else None
         if node.target is _ATEN.conv2d.default and weight is not None:
             _fuse_convolution(module, node, weight, count)
-            packed += 1
         elif node.target is _ATEN.linear.default and weight is not None:
             _fuse_linear(module, node, weight, count)
-            packed += 1
-        elif _is_mean_in_bf16(node):
-            _pool(node)
+        else:
+            continue
+        packed += 1
+        let_go(module, weight)
     return packed
 
 

@@ -23,6 +23,8 @@ def fused_operators(net: nn.Module, image: Tensor, *, count: int) -> Operators |
     """Returns what `net`, in evaluation, does with images of the size and type of this one,
     [1, C, H, W]; None where it cannot be recorded, as it decides by what it computes.
 
+    A network that is recorded loses the weights that are packed, and is of no more use.
+
     count: images in a call that are expected. What comes out takes one image if that is 1, else any
            number from two on.
     """

@@ -131,6 +131,22 @@ def set_constant(module: fx.GraphModule, value: Tensor, before: fx.Node) -> fx.N
         return module.graph.create_node("get_attr", name)
 
 
+def let_go(module: fx.GraphModule, value: Tensor) -> None:
+    """Gives a constant's memory back, for all who hold it, unless an operator still reads it."""
+    memory = value.untyped_storage()
+    for node in module.graph.nodes:
+        if node.op == "get_attr" and node.users:
+            held = constant(module, node)
+            if held is not None and _lies_in(held, memory):
+                return
+    memory.resize_(0)
+
+
+def _lies_in(tensor: Tensor, memory: torch.UntypedStorage) -> bool:
+    is_packed = tensor.layout != torch.strided  # what is packed has a memory of its own
+    return not is_packed and tensor.untyped_storage().data_ptr() == memory.data_ptr()
+
+
 def fold_constants(module: fx.GraphModule) -> None:
     """Computes once what depends on constants alone, such as a table of biases that is looked up.
 
