@@ -141,6 +141,8 @@ def test_a_residual_sum_and_its_activation_are_one_call(does: Callable[..., Tens
         lambda f, g, x: torch.add(f(x), g(x), alpha=2),
         lambda f, g, x: f(x) + g(x).mean((2, 3), keepdim=True),
         lambda f, g, x: f(x) + 1,
+        lambda f, g, x: f(x) + x.shape[0],
+        lambda f, g, x: x.shape[0] * f(x) + g(x).mean((2, 3), keepdim=True),
         lambda f, g, x: f(x) + f.bias.view(-1, 1, 1),
         lambda f, g, x: (y := f(x)) + y,
         lambda f, g, x: f(x) - g(x),

@@ -24,7 +24,8 @@ def faster(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
 
 
 def recipe(**changes: object) -> Recipe:
-    return tiny(Path("drawn"), changes)
+    """Returns one whose smallest maps are more than a pixel."""
+    return tiny(Path("drawn"), {"model.stem_pool": None, **changes})
 
 
 def test_what_is_clearly_faster_is_taken_and_told(monkeypatch: pytest.MonkeyPatch):
@@ -64,14 +65,18 @@ def test_nor_for_a_small_network_nor_for_several_processes(monkeypatch: pytest.M
 def test_measuring_leaves_no_trace_in_the_draws():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    assert gain(recipe(**{"model.stem_pool": None}), torch.device("cpu")) > 0
+    assert gain(recipe(), torch.device("cpu")) > 0
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_maps_of_one_pixel_are_refused_in_bf16_on_a_cpu():
-    half = {"execution.precision": "bf16"}
+def test_maps_of_one_pixel_are_refused_in_bf16_on_a_cpu_and_never_fitted(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    half, small = {"execution.precision": "bf16"}, tiny(Path("drawn"))
+    materials = (in_memory(train=4, val=2, test=2),)
     with pytest.raises(RecipeError, match="use fp32, or images of more than 16 px"):
-        prepare(recipe(**half), materials=(in_memory(train=4, val=2, test=2),))
-    prepare(recipe(), materials=(in_memory(train=4, val=2, test=2),))
-    finer = recipe(**half, **{"model.stem_pool": None})
-    prepare(finer, materials=(in_memory(train=4, val=2, test=2),))
+        prepare(tiny(Path("drawn"), half), materials=materials)
+    prepare(small, materials=materials)
+    prepare(recipe(**half), materials=materials)
+    faster(monkeypatch, 9)
+    assert fit_precision(small) == (small, ())

@@ -21,8 +21,7 @@ from torch.fx.node import map_arg
 _IDLE = {"aten::dropout", "aten::feature_dropout", "aten::alias", "aten::detach"}
 """What gives in evaluation what it is given."""
 
-
-RECORDED = 2
+_COUNT = 2
 """Images that a network is recorded with, where it may be given any number of them."""
 
 
@@ -34,7 +33,7 @@ def record(net: nn.Module, image: Tensor, *, is_one: bool) -> fx.GraphModule:
         Exception: of many kinds, where a network decides by the values of a tensor, or by how many
             images there are.
     """
-    images = image if is_one else image.expand(RECORDED, -1, -1, -1)
+    images = image if is_one else image.expand(_COUNT, -1, -1, -1)
     images = images.contiguous(memory_format=torch.channels_last)
     counts = None if is_one else ({0: Dim.AUTO},)
     with torch.no_grad():
@@ -98,7 +97,10 @@ def shape_of(node: fx.Node) -> tuple[int, ...]:
 
 
 def alike(one: fx.Node, other: fx.Node) -> bool:
-    """Says whether two nodes give tensors of the same shape and type."""
+    """Says whether two nodes give tensors, and of the same shape and type; one may give a number of
+    images."""
+    if not all(isinstance(each.meta["val"], Tensor) for each in (one, other)):
+        return False
     same = shape_of(one) == shape_of(other)
     return same and one.meta["val"].dtype == other.meta["val"].dtype
 
