@@ -169,6 +169,18 @@ def test_a_linear_map_over_channels_adds_to_its_shortcut(is_first: bool):
     assert "aten::add" not in names(found)
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_linear_map_over_tokens_adds_to_a_shortcut_of_another_shape(is_first: bool):
+    def does(f: nn.Module, x: Tensor) -> Tensor:
+        branch = f(x.flatten(1, 2)).view(x.shape)
+        branch = branch.add_(x) if is_first else x + branch
+        return branch.relu()
+
+    found = fast_form(Apply(does, nn.Linear(6, 6)), draw(2, 5, 4, 6))
+    assert "_linear_pointwise.binary" in found.module.code
+    assert "aten::add_" not in names(found) and "aten::add" not in names(found)
+
+
 def test_without_a_bias():
     found = fast_form(Apply(lambda f, x: x + f(x), nn.Linear(6, 6, bias=False)), draw(2, 3, 5, 6))
     assert found.packed == 1

@@ -51,7 +51,11 @@ CASES: dict[str, tuple[Callable[..., Any], int]] = {
     "a part of itself": (lambda f, g, h, x: (y := f(x)) + y.transpose(2, 3), 0),
     "another shape": (lambda f, g, h, x: f(x).mean((2, 3), keepdim=True) * x, 0),
     "either side": (lambda f, g, h, x: x * f(x), 1),
-    "only the first": (lambda f, g, h, x: x - f(x), 0),
+    "the second of a difference": (lambda f, g, h, x: x - f(x), 1),
+    "the second, and so many times": (lambda f, g, h, x: torch.add(x, f(x), alpha=3), 1),
+    "the whole, laid out anew": (lambda f, g, h, x: F.silu(f(x).transpose(2, 3)).flatten(2) * 2, 2),
+    "the whole, and it is read later": (lambda f, g, h, x: (y := f(x)).flatten(2) * 2 + y.sum(), 1),
+    "the whole of the input": (lambda f, g, h, x: F.silu(x.flatten(2)), 0),
     "a constant": (lambda f, g, h, x: F.silu(f.bias).view(1, 3, 1, 1) + g(x), 1),
 }
 
@@ -77,6 +81,12 @@ def through_a_view(f: nn.Module, g: nn.Module, h: nn.Module, x: Tensor) -> Tenso
     return F.relu(y)
 
 
+def within_the_whole(f: nn.Module, g: nn.Module, h: nn.Module, x: Tensor) -> Tensor:
+    y = f(x)
+    y.flatten(2).mul_(3)
+    return g(y)
+
+
 def behind_a_view(f: nn.Module, g: nn.Module, h: nn.Module, x: Tensor) -> Tensor:
     y = f(x)
     part = y[:, :1]
@@ -84,7 +94,7 @@ def behind_a_view(f: nn.Module, g: nn.Module, h: nn.Module, x: Tensor) -> Tensor
     return g(y) + part
 
 
-@pytest.mark.parametrize("does", [through_a_view, behind_a_view])
+@pytest.mark.parametrize("does", [through_a_view, within_the_whole, behind_a_view])
 def test_what_a_network_writes_for_others_to_see_stays(does: Callable[..., Tensor]):
     net = Net(does)
     found = fused_operators(deepcopy(net), draw(1, 3, 6, 6), count=2)

@@ -2,7 +2,7 @@
 
 convolution or linear map [+ activation]       -> one call, with packed weights
 convolution + shortcut [+ ReLU]                -> one call that adds to the shortcut
-linear map [+ permutation] + shortcut          -> one call, in the map's own order of axes
+linear map [+ permutation, view] + shortcut    -> one call, in the map's own shape
 mean over a map in bf16                        -> a pool, as torch's mean makes an fp32 copy first
 
 oneDNN computes activations and sums with what is before them, while that is in the cache.
@@ -61,7 +61,7 @@ def fuse(module: fx.GraphModule, *, count: int) -> int:
     packed = 0
     for node in [*module.graph.nodes]:
         if node.target is _ATEN.add.Tensor:
-            _add_before_permuting(node)
+            _add_before(node)
         elif _is_mean_in_bf16(node):
             _pool(node)
     for node in [*module.graph.nodes]:
@@ -122,20 +122,41 @@ def _fuse_linear(module: fx.GraphModule, linear: fx.Node, weight: Tensor, count:
         _replace(_LINEAR.default, (rows, *rest, "none", [], ""), linear)
 
 
-def _add_before_permuting(add: fx.Node) -> None:
-    """Rewrites permute(x) + shortcut as permute(x + shortcut in the order of x)."""
-    for permuted in add.all_input_nodes:
-        shortcut = _added(add, permuted)
-        if permuted.target is _ATEN.permute.default and shortcut and _follower(permuted) is add:
-            x, order = permuted.all_input_nodes[0], cast(Sequence[int], permuted.args[1])
-            back = [order.index(axis) for axis in range(len(order))]
+def _add_before(add: fx.Node) -> None:
+    """Rewrites permute(x) + shortcut as permute(x + shortcut in the shape of x), and so for a view.
+
+    So a linear map, whose answer is turned or viewed before the sum, can add to the shortcut.
+    """
+    for turned in add.all_input_nodes:
+        shortcut = _added(add, turned)
+        way_back = _WAYS_BACK.get(turned.target)
+        if way_back and shortcut and _follower(turned) is add:
+            x = turned.all_input_nodes[0]
             with add.graph.inserting_before(add):
-                there = add.graph.call_function(_ATEN.permute.default, (shortcut, back))
-                there.meta["val"] = shortcut.meta["val"].permute(back)
+                there = add.graph.call_function(*way_back(turned, shortcut))
+                there.meta["val"] = x.meta["val"]
                 summed = add.graph.call_function(_ATEN.add.Tensor, (x, there))
-                summed.meta["val"] = there.meta["val"]
-            _replace(_ATEN.permute.default, (summed, order), permuted, add)
+                summed.meta["val"] = x.meta["val"]
+            _replace(turned.target, (summed, *turned.args[1:]), turned, add)
             return
+
+
+def _permuted_back(permuted: fx.Node, shortcut: fx.Node) -> tuple[Any, tuple[Any, ...]]:
+    order = cast(Sequence[int], permuted.args[1])
+    back = [order.index(axis) for axis in range(len(order))]
+    return _ATEN.permute.default, (shortcut, back)
+
+
+def _viewed_back(view: fx.Node, shortcut: fx.Node) -> tuple[Any, tuple[Any, ...]]:
+    shape = [each if is_concrete_int(each) else -1 for each in shape_of(view.all_input_nodes[0])]
+    return _ATEN.reshape.default, (shortcut, shape)
+
+
+_WAYS_BACK: Mapping[Any, Callable[[fx.Node, fx.Node], tuple[Any, tuple[Any, ...]]]] = {
+    _ATEN.permute.default: _permuted_back,
+    _ATEN.view.default: _viewed_back,
+}
+"""What undoes an operator that only lays a tensor out anew: what to call, and with what."""
 
 
 def _replace(target: Any, args: tuple[Any, ...], *nodes: fx.Node | None) -> None:

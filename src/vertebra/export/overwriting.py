@@ -31,8 +31,13 @@ _OVER: dict[Any, Any] = {
 }
 """Operators, and the form of each that writes over its first argument."""
 
-_SWAPPED = {_ATEN.add.Tensor, _ATEN.mul.Tensor, _MKLDNN._convolution_pointwise.binary}
-"""Of those, the ones that can as well write over their second argument."""
+_OVER_SECOND: dict[Any, Any] = {
+    _ATEN.add.Tensor: _ATEN.add.out,
+    _ATEN.sub.Tensor: _ATEN.sub.out,
+    _ATEN.mul.Tensor: _ATEN.mul.out,
+    _ATEN.div.Tensor: _ATEN.div.out,
+}
+"""Operators, and the form of each that can write over its second argument as well."""
 
 _NEW = {each.name().partition(".")[0] for each in _OVER} | {
     "aten::adaptive_avg_pool2d",
@@ -57,6 +62,9 @@ _NEW = {each.name().partition(".")[0] for each in _OVER} | {
 }
 """Operators known to give a new tensor. Any other may give a part of what it is given."""
 
+_WHOLE = {"aten::flatten", "aten::permute", "aten::reshape", "aten::transpose", "aten::view"}
+"""Operators that give the whole of what they are given, laid out anew, or a copy of it."""
+
 
 def take_back(module: fx.GraphModule) -> None:
     """Gives results that lie where an argument has lain a place of their own, where it is seen that
@@ -72,17 +80,16 @@ def overwrite(module: fx.GraphModule) -> None:
     """Lets operators write over an argument that nobody reads after them."""
     memory = _Memory(module.graph)
     for node in [*module.graph.nodes]:
-        if node.target not in _OVER:
-            continue
-        orders = [node.args]
-        if node.target in _SWAPPED:
-            orders.append((node.args[1], node.args[0], *node.args[2:]))
         if node.target is _MKLDNN._convolution_pointwise.binary:
-            orders = orders[1:]  # what is added comes first there
-        for args in orders:
-            if memory.is_free(args[0], node):
-                memory.rename(node, _call(_OVER[node.target], node, args))
-                break
+            images, shortcut, *rest = node.args
+            if memory.is_free(shortcut, node):  # which comes first in the other form
+                memory.rename(node, _call(_OVER[node.target], node, (shortcut, images, *rest)))
+        elif node.target in _OVER and memory.is_free(node.args[0], node):
+            memory.rename(node, _call(_OVER[node.target], node, node.args))
+        elif node.target in _OVER_SECOND and memory.is_free(node.args[1], node):
+            second = _call(_OVER_SECOND[node.target], node, node.args)
+            second.kwargs = {**second.kwargs, "out": second.args[1]}
+            memory.rename(node, second)
 
 
 def _call(target: Any, node: fx.Node, args: Any) -> fx.Node:
@@ -102,7 +109,7 @@ class _Memory:
     def is_free(self, node: object, reader: fx.Node) -> bool:
         """Says whether what `node` gives has memory of its own, of the shape and type of what
         `reader` gives, and `reader` is the last to read it and does so once."""
-        if not isinstance(node, fx.Node) or node not in self._new or not alike(node, reader):
+        if not isinstance(node, fx.Node) or not self._is_own(node) or not alike(node, reader):
             return False
         others = node.users.keys() - {reader}
         return reader.args.count(node) == 1 and all(self._ends(each, reader) for each in others)
@@ -111,6 +118,13 @@ class _Memory:
         """Notes that a node has taken the place of another, with memory of its own."""
         self._places[new] = self._places[old]
         self._new.add(new)
+
+    def _is_own(self, node: fx.Node) -> bool:
+        """Says whether nobody else sees the memory of what a node gives."""
+        if node in self._new:
+            return True
+        given = node.all_input_nodes[:1] if name_of(node) in _WHOLE else ()
+        return any(len(each.users) == 1 and self._is_own(each) for each in given)
 
     def _ends(self, user: fx.Node, reader: fx.Node) -> bool:
         """Says whether a user of a tensor is done with it before `reader`, and so are those of what

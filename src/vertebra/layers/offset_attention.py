@@ -6,6 +6,7 @@ Sizes: N images, grids of h x w tokens, C channels; A heads, Q queries, T keys, 
 (and of a query), V channels of a value.
 """
 
+import torch
 from torch import Tensor, nn
 
 from vertebra.layers.linear_norm import LinearNorm
@@ -16,16 +17,19 @@ VALUE_RATIO, HALVING_VALUE_RATIO = 2, 4
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor) -> Tensor:
-    """q: [N, Q, A, D], k: [N, T, A, D], v: [N, T, A, V], bias: [A, Q, T] -> [N, Q, A * V].
+    """q: [N, A, Q, D], k: [N, A, T, D], v: [N, A, T, V], bias: [A, Q, T] -> [N, Q, A * V].
 
     Spelt out, with few passes over the logits: on a CPU, torch's fused attention wants values as
     wide as keys, and what it falls back to makes more passes.
     """
-    scaled = q * q.shape[-1] ** -0.5
-    logits = scaled.transpose(1, 2) @ k.permute(0, 2, 3, 1)  # [N, A, Q, T]
-    logits += bias
-    mixed = logits.softmax(-1) @ v.transpose(1, 2)  # [N, A, Q, V]
+    logits = torch.add(bias, q @ k.mT, alpha=q.shape[-1] ** -0.5)  # [N, A, Q, T]
+    mixed = logits.softmax(-1) @ v  # [N, A, Q, V]
     return mixed.transpose(1, 2).flatten(2)  # [N, Q, A * V]
+
+
+def by_head(tokens: Tensor, heads: int) -> Tensor:
+    """tokens: [N, T, A * C] -> [N, A, T, C], one head after the other, as products want them."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2).contiguous()
 
 
 class Attention(nn.Module):
@@ -46,8 +50,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, h, w, C] -> [N, h, w, C]."""
-        samples, height, width, _ = x.shape
-        qkv = self.qkv(x).view(samples, height * width, self.heads, -1)  # [N, T, A, 2 D + V]
+        height, width = x.shape[1:3]
+        qkv = by_head(self.qkv(x).flatten(1, 2), self.heads)  # [N, A, T, 2 D + V]
         q, k, v = qkv.split(self.widths, -1)
         mixed = attend(q, k, v, bias=self.bias(height, width))
         return self.project(self.act(mixed)).view(x.shape)
@@ -69,11 +73,11 @@ class HalvingAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, h, w, C] -> [N, ceil(h / 2), ceil(w / 2), channels]."""
-        samples, height, width, _ = x.shape
+        height, width = x.shape[1:3]
         halved = x[:, ::2, ::2]
-        q = self.query(halved).view(samples, -1, self.heads, self.widths[0])  # [N, Q, A, D]
-        key_value = self.key_value(x).view(samples, height * width, self.heads, -1)
-        k, v = key_value.split(self.widths, -1)  # [N, T, A, D], [N, T, A, V]
+        q = by_head(self.query(halved).flatten(1, 2), self.heads)  # [N, A, Q, D]
+        key_value = by_head(self.key_value(x).flatten(1, 2), self.heads)
+        k, v = key_value.split(self.widths, -1)  # [N, A, T, D], [N, A, T, V]
         mixed = attend(q, k, v, bias=self.bias(height, width))
         return self.project(self.act(mixed)).view(*halved.shape[:3], -1)
 
