@@ -21,6 +21,7 @@ from vertebra.export.recorded import (
     argument,
     call,
     constant,
+    is_mean_over_sides,
     let_go,
     name_of,
     set_constant,
@@ -62,7 +63,7 @@ def fuse(module: fx.GraphModule, *, count: int) -> int:
     for node in [*module.graph.nodes]:
         if node.target is _ATEN.add.Tensor:
             _add_before(node)
-        elif _is_mean_in_bf16(node):
+        elif is_mean_over_sides(node) and node.meta["val"].dtype == torch.bfloat16:
             _pool(node)
     for node in [*module.graph.nodes]:
         weight = constant(module, node.args[1]) if len(node.args) > 1 else None
@@ -188,15 +189,6 @@ def _added(add: fx.Node | None, node: fx.Node) -> fx.Node | None:
 def _expected(node: fx.Node, count: int) -> list[int]:
     """Returns about the shape of what a node gives for `count` images."""
     return [int(each) if is_concrete_int(each) else count for each in shape_of(node)]
-
-
-def _is_mean_in_bf16(node: fx.Node) -> bool:
-    """Says whether a node is the mean over a map's sides."""
-    if node.target is not _ATEN.mean.dim or node.meta["val"].dtype != torch.bfloat16:
-        return False
-    images = node.all_input_nodes[0].meta["val"]
-    sides = sorted(each % images.ndim for each in argument(node, "dim") or ())
-    return images.ndim == 4 and sides == [2, 3] and images.dtype == torch.bfloat16
 
 
 def _pool(mean: fx.Node) -> None:

@@ -6,6 +6,7 @@ from torch import Tensor, fx, nn
 
 from vertebra.export.fusing import fuse
 from vertebra.export.overwriting import overwrite, take_back
+from vertebra.export.rearranging import rearrange
 from vertebra.export.recorded import fold_constants, record, settle
 
 
@@ -34,6 +35,7 @@ def fused_operators(net: nn.Module, image: Tensor, *, count: int) -> Operators |
         return None
     take_back(module)
     fold_constants(module)
+    rearrange(module, count=count)
     packed = fuse(module, count=count)
     module.graph.eliminate_dead_code()
     overwrite(module)

@@ -21,6 +21,9 @@ from torch.fx.node import map_arg
 _IDLE = {"aten::dropout", "aten::feature_dropout", "aten::alias", "aten::detach"}
 """What gives in evaluation what it is given."""
 
+_SHAPES = {"aten::flatten", "aten::reshape", "aten::view"}
+"""What may give what it is given: where that has the shape already."""
+
 _COUNT = 2
 """Images that a network is recorded with, where it may be given any number of them."""
 
@@ -44,6 +47,9 @@ def record(net: nn.Module, image: Tensor, *, is_one: bool) -> fx.GraphModule:
     for node in [*module.graph.nodes]:
         if name_of(node) in _IDLE:
             node.replace_all_uses_with(node.args[0])
+            module.graph.erase_node(node)
+        elif name_of(node) in _SHAPES and shape_of(node) == shape_of(node.all_input_nodes[0]):
+            node.replace_all_uses_with(node.all_input_nodes[0])
             module.graph.erase_node(node)
         elif name_of(node) == "aten::_assert_tensor_metadata":
             module.graph.erase_node(node)
@@ -103,6 +109,15 @@ def alike(one: fx.Node, other: fx.Node) -> bool:
         return False
     same = shape_of(one) == shape_of(other)
     return same and one.meta["val"].dtype == other.meta["val"].dtype
+
+
+def is_mean_over_sides(node: fx.Node) -> bool:
+    """Says whether a node gives the mean over the sides of maps [N, C, H, W], of their type."""
+    if node.target is not torch.ops.aten.mean.dim:
+        return False
+    maps = node.all_input_nodes[0].meta["val"]
+    sides = sorted(each % maps.ndim for each in argument(node, "dim") or ())
+    return maps.ndim == 4 and sides == [2, 3] and maps.dtype == node.meta["val"].dtype
 
 
 def overwrites(node: fx.Node) -> bool:

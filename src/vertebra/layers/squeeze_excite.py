@@ -24,6 +24,6 @@ class SqueezeExcite(nn.Module):
         The mean is summed in float32 whatever x's dtype.
         """
         whole = tuple(range(2, x.ndim))
-        mean = x.mean(whole, keepdim=True).flatten(2).unsqueeze(3)  # [N, C, 1, 1]
+        mean = x.mean(whole, keepdim=True).flatten(2, -2)  # [N, C, 1, 1]
         gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
         return x * gate.view(gate.shape[:2] + (1,) * len(whole))
