@@ -19,6 +19,7 @@ from vertebra.contracts import (
     Progress,
     Undecayed,
     fused,
+    sharing,
     split_by_decay,
 )
 from vertebra.layers.conv_norm import ConvNorm
@@ -185,6 +186,27 @@ def test_the_form_for_inference_leaves_the_model_as_it_is():
     assert not any(each.training for each in folded.modules())
     assert list(model.modules()) == parts
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_form_for_inference_shares_no_memory_with_the_model_where_nothing_folds():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    folded = fused(model)
+    for part in (model, folded):
+        tensors = [*part.parameters(), *part.buffers()]
+        assert len({each.data_ptr() for each in tensors}) == len(tensors) == 7
+    assert {each.data_ptr() for each in model.state_dict().values()}.isdisjoint(
+        each.data_ptr() for each in folded.state_dict().values()
+    )
+
+
+def test_a_copy_that_shares_tensors_has_its_own_names_for_them():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    before = [tensor.dtype for tensor in model.state_dict().values()]
+    copy = sharing(model)
+    pairs = zip(model.state_dict().values(), copy.state_dict().values(), strict=True)
+    assert all(one.data_ptr() == other.data_ptr() for one, other in pairs)
+    copy.half()
+    assert [tensor.dtype for tensor in model.state_dict().values()] == before
 
 
 def test_inner_parts_are_folded_before_outer_ones():

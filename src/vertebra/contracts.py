@@ -6,9 +6,10 @@ Metric(outputs, Batch) is how it is judged.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, Protocol, Self, TypeVar
 
 import torch
@@ -149,9 +150,35 @@ def fused(model: AnyModule) -> AnyModule:
 
     It gives the same up to rounding, is not meant to be trained, and leaves `model` as it is.
     """
-    copy = deepcopy(model).eval()
+    copy = sharing(model).eval()
     _fold_within(copy)
-    return copy.eval()  # once more: a part that folding made starts in training mode
+    copy.eval()  # once more: a part that folding made starts in training mode
+    return parted(copy, model)
+
+
+def sharing(model: AnyModule) -> AnyModule:
+    """Returns a copy of the modules, whose tensors are those of `model` as long as nothing else is
+    put in their place: so no tensor is copied that folding replaces."""
+    shared: dict[int, Tensor] = {
+        **{
+            id(each): nn.Parameter(each.detach(), each.requires_grad) for each in model.parameters()
+        },
+        **{id(each): each.detach() for each in model.buffers()},
+    }
+    return deepcopy(model, shared)
+
+
+def parted(copy: AnyModule, model: nn.Module) -> AnyModule:
+    """Returns `copy` with tensors of its own, where it still shares them with `model`."""
+    shared = {each.untyped_storage().data_ptr() for each in _tensors(model)}
+    for each in _tensors(copy):
+        if each.untyped_storage().data_ptr() in shared:
+            each.data = each.data.clone()
+    return copy
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    return chain(module.parameters(), module.buffers())
 
 
 def _fold_within(module: nn.Module) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
+from vertebra.engine.heap import give_back
 from vertebra.export.packed import pack_convolution, pack_linear
 from vertebra.export.recorded import (
     alike,
@@ -75,6 +76,7 @@ def fuse(module: fx.GraphModule, *, count: int) -> int:
             continue
         packed += 1
         let_go(module, weight)
+        give_back(weight.device)  # the hole that it leaves seldom fits the next that is packed
     return packed
 
 

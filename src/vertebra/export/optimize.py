@@ -125,7 +125,7 @@ def optimize(
 
 def _folded(model: nn.Module, example: Tensor, dtype: torch.dtype) -> Optimized:
     net = fused(model)  # in fp32, so that folded weights are rounded once
-    fold_norms(net, example.contiguous(memory_format=torch.channels_last))
+    fold_norms(net, example[:1].contiguous(memory_format=torch.channels_last))
     lay_out_by_pixel(net)
     return Optimized(net.to(dtype).requires_grad_(False), dtype).eval()
 

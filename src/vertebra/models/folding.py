@@ -43,6 +43,9 @@ def fold_norms(net: nn.Module, images: Tensor) -> None:
 
 
 def _pairs(net: nn.Module, images: Tensor) -> dict[nn.BatchNorm2d, nn.Conv2d]:
+    _, norms = _kinds()
+    if not any(type(each) in norms for each in net.modules()):
+        return {}  # to watch it takes memory: all that convolutions give is kept
     watch = _Watch(net.modules())
     with torch.no_grad(), watch:
         net(images)

@@ -8,14 +8,13 @@ Differs: images are padded with zeros, below and to the right, where a network w
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from vertebra.contracts import Backbone, Encoding, Foldable
+from vertebra.contracts import Backbone, Encoding, Foldable, parted, sharing
 from vertebra.errors import RecipeError
 from vertebra.models.folding import fold_norms
 from vertebra.models.ranges import require_count, require_rate
@@ -134,15 +133,16 @@ class TimmBackbone(Backbone, Foldable):
         return levels_of(self.net)
 
     def folded(self) -> Self:
-        """Returns a copy with each batch norm folded into the convolution that alone feeds it."""
-        copy = deepcopy(self).eval()
+        """Returns a copy with each batch norm folded into the convolution that alone feeds it; it
+        shares the other tensors."""
+        copy = sharing(self).eval()
         like = next(self.parameters())
         fold_norms(copy, like.new_zeros(1, self.in_channels, *(self.image_size or (64, 64))))
         return copy
 
     def fused(self) -> Self:
         """Returns a copy for inference, see `folded`."""
-        return self.folded()
+        return parted(self.folded(), self)
 
     def _wrong_size(self, height: int, width: int) -> str:
         built = " x ".join(map(str, self.image_size or ()))
