@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vertebra.cores import usable_cores
-from vertebra.engine.half_on_cpu import HalfOnCpu
+from vertebra.engine.convolutions_on_cpu import ConvolutionsOnCpu
 from vertebra.engine.heap import keep_in_heap
 from vertebra.engine.threads import limit_threads
 from vertebra.errors import DeviceError, RecipeError
@@ -69,13 +69,17 @@ class Execution:
         if not self.gradient_checkpointing:  # there memory counts for more than time
             keep_in_heap(device)
 
-    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
-        """Returns the context in which losses are computed."""
-        if self.precision == "fp32":
-            return nullcontext()
-        if device.type == "cpu" and not self.compile:
-            return _half_on_cpu()
-        return torch.autocast(device.type, dtype=torch.bfloat16)
+    def autocast(
+        self, device: torch.device, *, is_wide: bool = False
+    ) -> AbstractContextManager[Any]:
+        """Returns the context in which losses are computed.
+
+        is_wide: whether the network has convolutions of many channels, see `is_wide`.
+        """
+        is_half = self.precision == "bf16"
+        if device.type == "cpu" and not self.compile and (is_half or is_wide):
+            return _on_cpu(is_half=is_half)
+        return torch.autocast(device.type, dtype=torch.bfloat16) if is_half else nullcontext()
 
     @property
     def layout(self) -> torch.memory_format:
@@ -97,8 +101,9 @@ class Execution:
 
 
 @contextmanager
-def _half_on_cpu() -> Generator[None]:
-    with torch.autocast("cpu", dtype=torch.bfloat16), HalfOnCpu():
+def _on_cpu(*, is_half: bool) -> Generator[None]:
+    dtype = torch.bfloat16 if is_half else torch.float32
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_half), ConvolutionsOnCpu(dtype):
         yield
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -19,8 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vertebra.contracts import Batch, Losses, Method, Progress
 from vertebra.engine.averaging import Average
+from vertebra.engine.convolutions_on_cpu import is_wide
 from vertebra.engine.distributed import World
 from vertebra.engine.execution import Execution
+from vertebra.engine.memory_order import in_memory_order
 from vertebra.engine.reading import Reading
 from vertebra.engine.schedules import ScheduleSpec, apply
 from vertebra.errors import NonFiniteError
@@ -52,6 +55,11 @@ class Training:
     world: World = field(default_factory=World)
     seed: int = 0
     earlier_steps: int = 0
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """Whether it has convolutions of many channels, see `is_wide`."""
+        return is_wide(self.method)
 
     def deployable(self) -> nn.Module:
         """Returns what is evaluated and handed on: the average, if there is one."""
@@ -158,7 +166,7 @@ def update(
     for micro in range(training.accumulate):
         batch = next(stream)
         with _exchange(forward, is_last=micro == training.accumulate - 1):
-            with training.execution.autocast(training.device):
+            with training.execution.autocast(training.device, is_wide=training.is_wide):
                 losses = forward(batch, progress)
             (losses.total / training.accumulate).backward()
         seen.append(Losses(losses.total.detach(), losses.parts))
@@ -168,7 +176,8 @@ def update(
         nn.utils.clip_grad_norm_(training.method.parameters(), training.clip_norm)
     factor = training.schedule.factor(progress, training.steps_per_epoch)
     apply(training.optimizer, training.lr, factor)
-    training.optimizer.step()
+    with in_memory_order(training.optimizer):
+        training.optimizer.step()
     training.optimizer.zero_grad(set_to_none=True)
     if training.average is not None:
         training.average.update(training.method.deployable(), progress.step)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vertebra.engine.convolutions_on_cpu import ConvolutionsOnCpu, is_wide
 from vertebra.engine.execution import Execution
-from vertebra.engine.half_on_cpu import HalfOnCpu
 
 CPU = torch.device("cpu")
 
@@ -25,6 +25,10 @@ CONVOLUTIONS = [
     nn.Conv2d(8, 6, 1, groups=2),
     nn.Conv2d(8, 6, 3, padding="same"),
     nn.Conv2d(1, 6, 3),
+    nn.Conv2d(256, 6, 3, padding=1),
+    nn.Conv2d(256, 6, (3, 1), stride=(2, 1), bias=False),
+    nn.Conv2d(256, 6, 3, padding=2, dilation=2),
+    nn.Conv2d(256, 8, 3, groups=2),
 ]
 
 
@@ -43,7 +47,7 @@ def test_answers_and_gradients_are_near_those_in_fp32(conv: nn.Conv2d, layout: t
     wanted = pass_through(conv, images)
     with torch.autocast("cpu", torch.bfloat16):
         usual = pass_through(conv, images)
-        with HalfOnCpu():
+        with ConvolutionsOnCpu(torch.bfloat16):
             found = pass_through(conv, images)
     for exact, theirs, ours in zip(wanted, usual, found, strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
@@ -53,7 +57,7 @@ def test_answers_and_gradients_are_near_those_in_fp32(conv: nn.Conv2d, layout: t
 
 def test_gradients_of_depthwise_convolutions_are_computed_in_fp32():
     conv, images = CONVOLUTIONS[0], draw(3, 8, 9, 7).bfloat16().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16), HalfOnCpu():
+    with torch.autocast("cpu", torch.bfloat16), ConvolutionsOnCpu(torch.bfloat16):
         found = conv(images)
     (gradient,) = torch.autograd.grad(found.float().sum(), [conv.weight])
     exact = torch.nn.functional.conv2d(images.float(), conv.weight, conv.bias, padding=2, groups=8)
@@ -70,3 +74,40 @@ def test_a_run_in_bf16_on_a_cpu_goes_that_way_unless_it_is_compiled():
     assert "Permute" in names[False] and "Convolution" in names[True]
     with Execution().autocast(CPU):
         assert conv(images).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("conv", "side", "is_product"),
+    [
+        (nn.Conv2d(256, 8, 3, padding=1), 4, True),
+        (nn.Conv2d(256, 8, 3, stride=2, padding=1), 8, True),
+        (nn.Conv2d(256, 8, 3, padding=1), 5, False),  # too many positions
+        (nn.Conv2d(128, 8, 3, padding=1), 4, False),  # too few channels
+        (nn.Conv2d(256, 8, 3, padding="same"), 4, False),
+        (nn.Conv2d(256, 8, 1), 4, False),
+    ],
+)
+def test_small_maps_of_many_channels_are_products_in_fp32_too(
+    conv: nn.Conv2d, side: int, is_product: bool
+):
+    images = draw(3, conv.in_channels, side, side)
+    wanted = pass_through(conv, images)
+    with Execution().autocast(CPU, is_wide=True):
+        found = pass_through(conv, images)
+    assert ("Permute" in found[0].grad_fn.name()) == is_product
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    with Execution().autocast(
+        CPU, is_wide=True
+    ):  # channels of a pixel apart: oneDNN orders them anew anyway
+        assert "Convolution" in conv(images.contiguous()).grad_fn.name()
+
+
+def test_networks_without_such_convolutions_are_not_looked_at():
+    narrow = nn.Sequential(nn.Conv2d(128, 8, 3), nn.Conv2d(512, 8, 1))
+    assert not is_wide(narrow)
+    assert not is_wide(nn.Conv2d(256, 256, 3, groups=2))
+    assert is_wide(nn.Sequential(narrow, nn.Conv2d(256, 8, 3)))
+    images = draw(3, 256, 4, 4)
+    with Execution().autocast(CPU):
+        assert "Convolution" in nn.Conv2d(256, 8, 3)(images).grad_fn.name()

@@ -1,0 +1,106 @@
+"""Convolutions by the faster of torch's ways where a CPU trains; results round otherwise.
+
+small maps   of many channels, as matrix products: oneDNN spends its time there on the order of the
+             weights and of their gradient. Two cores took 1.5 to 3.5 times as long for 512 channels
+             at 4 px and below in fp32, and up to 8 times in bf16, where 7 px gain too.
+and in bf16
+depthwise    in fp32: they read and write much and compute little, so bf16 gains nothing forward,
+             and torch 2.15 has no fast kernel backward. The gradient of 5x5 weights takes six times
+             as long as in fp32, and that of images twelve times where the convolution strides.
+1x1          as linear maps over channels: the same product, whose gradients need no other layout.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from vertebra.engine.patches import Window, convolve
+
+_MANY_CHANNELS = 256
+_SMALL = {torch.float32: 16, torch.bfloat16: 64}
+"""Positions at most of a small map: those of 4 x 4 pixels, and of 8 x 8."""
+
+
+class _Convolution(NamedTuple):
+    """What `conv2d` is given; images [N, C, H, W]."""
+
+    images: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+
+    @property
+    def is_depthwise(self) -> bool:
+        return 1 < self.groups == self.images.shape[1]
+
+    def by_patches(self, dtype: torch.dtype) -> Window | None:
+        """Returns what the kernel reads where a product of patches of this type is faster."""
+        is_plain = self.groups == 1 and {*_pair(self.dilation)} == {1}
+        if not is_plain or isinstance(self.padding, str) or not self._lies_by_pixel:
+            return None
+        height, width = self.weight.shape[2:]
+        window = Window((height, width), _pair(self.stride), _pair(self.padding))
+        if window.size == (1, 1):
+            is_faster = dtype == torch.bfloat16 and window.padding == (0, 0)
+            return window if is_faster else None
+        rows, columns = window.positions(*self.images.shape[2:])
+        is_small = rows * columns <= _SMALL[dtype] and self.images.shape[1] >= _MANY_CHANNELS
+        return window if is_small else None
+
+    @property
+    def _lies_by_pixel(self) -> bool:
+        return self.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def _pair(setting: Any) -> tuple[int, int]:
+    down, across = (setting, setting) if isinstance(setting, int) else setting
+    return down, across
+
+
+def is_wide(network: nn.Module) -> bool:
+    """Says whether a network may have small maps of many channels: in fp32 the others are spared
+    what it costs to look at every call, a fifteenth of a step of small networks."""
+    return any(
+        isinstance(each, nn.Conv2d)
+        and each.in_channels >= _MANY_CHANNELS
+        and each.kernel_size != (1, 1)
+        and each.groups == 1
+        for each in network.modules()
+    )
+
+
+class ConvolutionsOnCpu(TorchFunctionMode):
+    """On a CPU, in fp32 or within autocast to bf16: convolutions go the faster way, all else its
+    own."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.conv2d:
+            return func(*args, **kwargs)
+        given = _Convolution(*args, **kwargs)
+        if given.is_depthwise and self._dtype == torch.bfloat16:
+            with torch.autocast("cpu", enabled=False):
+                single = given._replace(images=given.images.float())
+                return func(*single).to(torch.bfloat16)
+        window = given.by_patches(self._dtype)
+        if window is not None:
+            pixels = given.images.permute(0, 2, 3, 1)
+            return convolve(pixels, given.weight, given.bias, window).permute(0, 3, 1, 2)
+        return func(*args, **kwargs)
