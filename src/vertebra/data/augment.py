@@ -1,10 +1,9 @@
 """How an image is changed each time training sees it: crop, flip, operations, colour, mixing."""
 
-import math
 from dataclasses import dataclass, field
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from vertebra.contracts import Batch
@@ -14,6 +13,7 @@ from vertebra.data.draws import Draws
 from vertebra.data.erase import Erase
 from vertebra.data.jitter import ColorJitter
 from vertebra.data.mixing import Mixing
+from vertebra.data.operations import solarize
 from vertebra.data.pixels import Pixels, picture_of, pixels_of
 from vertebra.data.preprocess import Preprocess
 from vertebra.data.randaugment import RandAugment
@@ -40,7 +40,7 @@ class Solarize:
         """Returns the picture, solarised or not."""
         if not _happens(self.probability):
             return image
-        return ImageOps.solarize(image, math.ceil(255 * self.threshold))
+        return solarize(image, 255 * self.threshold)
 
 
 @dataclass(frozen=True, kw_only=True)

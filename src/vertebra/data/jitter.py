@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance
+from PIL import Image
 
+from vertebra.data import operations
 from vertebra.errors import RecipeError
 
 
@@ -57,21 +58,6 @@ def _drawn(low: float, high: float) -> float:
     return torch.empty(1).uniform_(low, high).item()
 
 
-def _brighter(image: Image.Image, factor: float) -> Image.Image:
-    return ImageEnhance.Brightness(image).enhance(factor)
-
-
-def _contrasted(image: Image.Image, factor: float) -> Image.Image:
-    """Away from the mean of the grey picture, or towards it."""
-    mean = int(np.asarray(image.convert("L")).mean() + 0.5)
-    even = Image.new(image.mode, image.size, (mean,) * len(image.getbands()))
-    return Image.blend(even, image, factor)
-
-
-def _saturated(image: Image.Image, factor: float) -> Image.Image:
-    return ImageEnhance.Color(image).enhance(factor)
-
-
 def _turned(image: Image.Image, share: float) -> Image.Image:
     """Moves hues along the circle, of which 256 are told apart."""
     if image.mode == "L":
@@ -82,9 +68,9 @@ def _turned(image: Image.Image, share: float) -> Image.Image:
 
 
 _CHANGES: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
-    _brighter,
-    _contrasted,
-    _saturated,
+    operations.brightness,
+    operations.contrast,
+    operations.color,
     _turned,
 )
 """In the order of torchvision's draws."""

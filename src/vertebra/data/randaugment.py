@@ -9,18 +9,17 @@ torchvision  14 operations, magnitude is a bin from 0 to 30; black fills what is
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 
-from vertebra.data.operations import OPERATIONS
+from vertebra.data.randaugment_tf import OPERATIONS as TF
+from vertebra.data.randaugment_torchvision import BINS
+from vertebra.data.randaugment_torchvision import OPERATIONS as TORCHVISION
 from vertebra.errors import RecipeError
 
 _FULL_SCALE = 10
-_BINS = 31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +46,25 @@ class RandAugment:
             )
         if self.reference_px is not None and self.reference_px < 1:
             raise RecipeError(f"reference_px={self.reference_px}; give a size, or null for none")
-        if self.pool == "torchvision" and (self.magnitude >= _BINS or self.magnitude % 1):
+        if self.pool == "torchvision" and (self.magnitude >= BINS or self.magnitude % 1):
             raise RecipeError(
-                f"magnitude={self.magnitude}; torchvision's is a whole number from 0 to {_BINS - 1}"
+                f"magnitude={self.magnitude}; torchvision's is a whole number from 0 to {BINS - 1}"
             )
 
     def sample(self, image: Image.Image) -> Image.Image:
         """Returns a picture of mode "L" or "RGB" after operations drawn from torch's generator."""
         if self.pool == "torchvision":
-            return _torchvision(self.count, int(self.magnitude))(image)
+            return self._in_torchvisions_order(image)
         scale = image.width / self.reference_px if self.reference_px else 1.0
-        operations = tuple(OPERATIONS.values())
+        operations = tuple(TF.values())
         for pick in torch.randint(len(operations), (self.count,)).tolist():
             image = operations[pick](image, self.magnitude / _FULL_SCALE, scale)
         return image
 
-
-@lru_cache(maxsize=4)
-def _torchvision(count: int, magnitude: int) -> v2.RandAugment:
-    return v2.RandAugment(num_ops=count, magnitude=magnitude, num_magnitude_bins=_BINS)
+    def _in_torchvisions_order(self, image: Image.Image) -> Image.Image:
+        """Draws each operation after those before it are done, for they draw their signs."""
+        operations = tuple(TORCHVISION.values())
+        for _ in range(self.count):
+            pick = int(torch.randint(len(operations), ()).item())
+            image = operations[pick](image, int(self.magnitude))
+        return image
