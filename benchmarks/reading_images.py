@@ -2,7 +2,8 @@
 transforms on Pillow's pictures.
 
 Both decode, take a random part resized (bicubic), mirror half of them and normalise; ours again
-from the pictures that a survey has kept decoded. In turn (A B C A B C ...); a ratio is of one
+from the pictures that a survey has kept decoded. Ours decodes with the extra `jpeg` where it is
+there. In turn (A B C A B C ...); a ratio is of one
 round.
 
     uv run python benchmarks/reading_images.py FOLDER --image-size 224

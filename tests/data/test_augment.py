@@ -67,6 +67,16 @@ def test_half_of_all_pictures_are_mirrored():
     assert 30 < flipped < 70
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_mirror_image_is_the_picture_from_right_to_left(channels: int):
+    preprocess = Preprocess.for_channels(channels, image_size=9)
+    pixels = pixels_of(noise(13, 11, mode={1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    for crop in (Resize(), PadCrop(padding=0)):
+        plain = Augment(crop=crop, flip=0).sample(pixels, preprocess)
+        mirrored = Augment(crop=crop, flip=1).sample(pixels, preprocess)
+        assert np.array_equal(mirrored, plain[:, ::-1])
+
+
 def test_padding_moves_a_picture_by_every_step_up_to_itself():
     pixels = pixels_of(noise(16, 16))
     spec = Preprocess(image_size=16, crop_fraction=0.875)

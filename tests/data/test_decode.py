@@ -8,7 +8,8 @@ from PIL import Image, ImageCms
 from tests.data.album import encoded, noise, smooth
 
 from vertebra.data import decode as module
-from vertebra.data.decode import BrokenImage, decode, probe
+from vertebra.data.decode import BrokenImage, decode, decode_pixels, probe
+from vertebra.data.pixels import pixels_of
 
 
 def pixels(data: bytes, channels: int = 3) -> np.ndarray:
@@ -16,6 +17,7 @@ def pixels(data: bytes, channels: int = 3) -> np.ndarray:
     image = decode(data, "file", channels)
     assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
     assert np.array_equal(np.asarray(image), np.asarray(decode(data, "file", channels)))
+    assert np.array_equal(pixels_of(image), decode_pixels(data, "file", channels))
     return np.asarray(image)
 
 
@@ -23,6 +25,9 @@ def reason(data: bytes) -> str:
     with pytest.raises(BrokenImage) as caught:
         decode(data, "some/file.png", 3)
     assert str(caught.value).startswith("some/file.png is no readable image: ")
+    with pytest.raises(BrokenImage) as again:
+        decode_pixels(data, "some/file.png", 3)
+    assert again.value.reason == caught.value.reason
     return caught.value.reason
 
 
@@ -138,6 +143,33 @@ def test_every_orientation_is_turned_upright(orientation: int, kind: str):
     seen = pixels(encoded(stored, kind, exif=exif)).astype(int)
     assert seen.shape == (16, 24, 3)
     assert np.abs(seen - np.asarray(upright)).mean() < 6
+
+
+def test_jpegs_take_the_short_way_where_pillow_would_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    taken: list[int] = []
+
+    def jpeg_pixels(data: bytes, channels: int) -> None:
+        taken.append(channels)
+
+    monkeypatch.setattr(module, "jpeg_pixels", jpeg_pixels)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colour, grey = encoded(noise(8, 8), "JPEG"), encoded(noise(8, 8, mode="L"), "JPEG")
+    for data, channels in ((colour, 3), (grey, 3), (grey, 1)):
+        pixels(data, channels)
+    assert taken == [3, 3, 1]
+    for data, channels in (
+        (colour, 1),
+        (colour, 4),
+        (grey, 4),
+        (encoded(noise(8, 8).convert("CMYK"), "JPEG"), 3),
+        (encoded(noise(8, 8), "JPEG", exif=turned), 3),
+        (encoded(noise(8, 8), "PNG"), 3),
+    ):
+        pixels(data, channels)
+    assert taken == [3, 3, 1]
 
 
 def test_a_broken_exif_block_does_not_matter():

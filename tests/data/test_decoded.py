@@ -65,6 +65,7 @@ def test_what_is_kept_is_not_decoded_again(folder: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("vertebra.data.examine.decode", decode)
     monkeypatch.setattr("vertebra.data.readers.decode", decode)
+    monkeypatch.setattr("vertebra.data.readers.decode_pixels", decode)
     assert len(pixels(surveyed(folder))) == 12
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "halving": "optuna",
     "hub": "huggingface-hub",
+    "jpeg": "simplejpeg",
     "ray": "ray",
     "slurm": "submitit",
     "tensorboard": "tensorboard",

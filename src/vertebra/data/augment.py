@@ -90,7 +90,7 @@ class Augment:
         """pixels: [H, W, C] -> one random version, [S, S, C]."""
         pixels = self.crop.sample(pixels, preprocess)
         if torch.rand(()).item() < self.flip:
-            pixels = pixels[:, ::-1]
+            pixels = _mirrored(pixels)
         if not (self.colours or self.blur):
             return pixels
         return pixels_of(self._changed(picture_of(pixels)))
@@ -138,6 +138,13 @@ class Augment:
     def mix(self, batch: Batch, classes: int) -> Batch:
         """Returns a normalised batch, mixed; `classes` is the K of soft targets [N, K]."""
         return self.mixing.sample(batch, classes) if self.mixing else batch
+
+
+def _mirrored(pixels: Pixels) -> Pixels:
+    """pixels: [H, W, C] -> the same, from right to left; torch copies whole pixels, numpy bytes."""
+    if not pixels.flags.writeable:  # torch takes no array that is marked as read only
+        pixels = pixels.copy()
+    return torch.from_numpy(pixels).flip(1).numpy()
 
 
 def _happens(probability: float) -> bool:

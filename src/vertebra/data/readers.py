@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vertebra.data.decode import MODES, decode
+from vertebra.data.decode import MODES, decode, decode_pixels
 from vertebra.data.pixels import Pixels, pixels_of
 
 MAX_BYTES = 2**29
@@ -37,6 +37,7 @@ class Reader(ABC):
             ValueError: the archive is damaged there.
         """
 
+    @abstractmethod
     def picture(self, row: int, name: str, channels: int) -> Image.Image:
         """Returns the decoded picture.
 
@@ -44,7 +45,6 @@ class Reader(ABC):
             OSError, ValueError: as for `content`.
             BrokenImage: the content is no image.
         """
-        return decode(self.content(row, name), name, channels)
 
     def pixels(self, row: int, name: str, channels: int) -> Pixels:
         """Returns the picture as pixels [H, W, channels], which may not be written to.
@@ -55,8 +55,20 @@ class Reader(ABC):
         return pixels_of(self.picture(row, name, channels))
 
 
+class ImageFiles(Reader):
+    """Decodes the image files that it gives."""
+
+    def picture(self, row: int, name: str, channels: int) -> Image.Image:
+        """Returns the decoded picture."""
+        return decode(self.content(row, name), name, channels)
+
+    def pixels(self, row: int, name: str, channels: int) -> Pixels:
+        """Returns its pixels, which may take less time."""
+        return decode_pixels(self.content(row, name), name, channels)
+
+
 @dataclass(frozen=True)
-class Files(Reader):
+class Files(ImageFiles):
     """Files below a folder, found by their name."""
 
     root: Path
@@ -69,7 +81,7 @@ class Files(Reader):
 
 
 @dataclass(frozen=True, eq=False)
-class TarMembers(Reader):
+class TarMembers(ImageFiles):
     """Members of a plain tar archive, found by their place in it; `table` has dtype `MEMBER`."""
 
     path: Path
@@ -86,7 +98,7 @@ class TarMembers(Reader):
 
 
 @dataclass(frozen=True, eq=False)
-class ZipMembers(Reader):
+class ZipMembers(ImageFiles):
     """Members of a zip archive, stored or deflated; `start` is where the local header begins."""
 
     path: Path
