@@ -17,6 +17,7 @@ EXTRAS = {
     "halving": "optuna",
     "hub": "huggingface-hub",
     "ray": "ray",
+    "serve": "fastapi",
     "slurm": "submitit",
     "tensorboard": "tensorboard",
     "timm": "timm",
