@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vertebra.bench.account import account
 from vertebra.contracts import Classifier
 from vertebra.engine.execution import Execution, Precision, has_bf16
+from vertebra.engine.heap import give_back
 from vertebra.errors import RecipeError
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.materials import build_model
@@ -105,6 +106,8 @@ def gain(recipe: Recipe, device: torch.device) -> float:
     executions = [replace(recipe.execution, precision=way) for way in ways]
     rounds = [[_seconds(net, images, each) for each in executions] for _ in range(3)]
     single, half = (min(times) for times in zip(*rounds[1:], strict=True))  # the first warms up
+    del net, images
+    give_back(device)
     return single / half
 
 
