@@ -75,6 +75,7 @@ def test_few_labels_leave_a_run_for_each_start(trained, album, elsewhere, monkey
         (["RUN", "digits", "--fractions", "2"], "fraction 2.0; give shares above 0, at most 1"),
         (["RUN", "digits", "--fractions", "0.1", "--seeds=0"], "seeds=0; give at least 1"),
         (["RUN", "digits", "--out=x"], "--out is for the runs of --fractions"),
+        (["RUN", "digits", "--precision=bf16"], "--precision is for the runs of --fractions"),
         (["RUN", "digits", "--weights=a1_in1k"], "leave out --weights"),
         (["RUN", "LOOSE"], "no class folders"),
     ],

@@ -12,7 +12,9 @@ import torch
 from tests.recipes.drawn import draw_album, tiny
 
 from vertebra.cli.main import command
+from vertebra.data.crops import RandomResizedCrop
 from vertebra.engine import checkpoint
+from vertebra.layers.norm import GroupNormSpec
 from vertebra.recipes.codec import to_data
 from vertebra.records import RunDirectory, read_events, read_record, write_json
 from vertebra.report.progress import TrainingProgress
@@ -81,6 +83,19 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, said
 
 
+def stopped(*arguments: object) -> tuple[int, str]:
+    """Sends the command SIGTERM when its run, --out, has begun; returns code and output."""
+    process = vertebra(*arguments)
+    out = Path(str(arguments[arguments.index("--out") + 1]))
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+        if (out / "metrics.jsonl").exists():
+            break
+    process.send_signal(signal.SIGTERM)
+    return finish(process)
+
+
 @pytest.fixture(scope="module")
 def long_recipe(recipe) -> Path:
     """The same for 2000 updates: long enough to be met by a signal."""
@@ -95,19 +110,45 @@ def test_a_signal_to_the_real_command_saves_in_every_number_of_processes(
     long_recipe, tmp_path, devices
 ):
     out = tmp_path / "run"
-    process = vertebra("train", "--recipe", long_recipe, "--out", out, "--devices", devices)
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-        if (out / "metrics.jsonl").exists():
-            break
-    process.send_signal(signal.SIGTERM)
-    code, said = finish(process)
+    code, said = stopped("train", "--recipe", long_recipe, "--out", out, "--devices", devices)
     assert code == 75, said
     assert "Traceback" not in said
     step = checkpoint.load(out / "checkpoints" / "last").state["step"]
     assert 0 < step < 2000
     assert f"after step {step}, saved" in said
+    together = " --devices 2" if devices == 2 else ""
+    assert f"`vertebra resume {out}{together}`" in said
+
+
+@pytest.mark.slow
+def test_two_processes_with_images_on_the_device_equal_one_and_go_on_bitwise(recipe, tmp_path):
+    changes = {
+        "length": "120 steps",
+        "optimizer.lr": 0.01,
+        "model.norm": GroupNormSpec(groups=2),  # batch statistics are those of a process
+        "data.augment.crop": RandomResizedCrop(),
+        "data.augment.flip": 0.5,
+    }
+    path = tmp_path / "recipe.json"
+    write_json(path, to_data(tiny(recipe.parent / "album", changes)))
+    runs = {name: tmp_path / name for name in ("one", "two", "halted")}
+    for name, devices in (("one", 1), ("two", 2)):
+        line = ("train", "--recipe", path, "--out", runs[name], "--devices", devices)
+        code, said = finish(vertebra(*line))
+        assert code == 0, said
+        assert "images on the device" in said
+    losses = [losses_of(runs[name]) for name in ("one", "two")]
+    assert len(losses[0]) == 120
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+    code, said = stopped("train", "--recipe", path, "--out", runs["halted"], "--devices", 2)
+    assert code == 75, said
+    code, said = finish(vertebra("resume", runs["halted"], "--devices", 2))
+    assert code == 0, said
+    assert "not bitwise" not in said
+    assert losses_of(runs["halted"]) == losses[1]
+    ours, theirs = weights(runs["halted"]), weights(runs["two"])
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 @pytest.mark.slow
@@ -130,3 +171,7 @@ def test_two_processes_write_one_run(recipe, tmp_path):
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(out / "checkpoints" / "best").tensors["model"]
+
+
+def losses_of(out: Path) -> list[float]:
+    return [event["loss"] for event in read_events(out / "metrics.jsonl", "step")]

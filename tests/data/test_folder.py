@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,32 @@ def test_linked_folders_are_followed_and_circles_refused(tmp_path: Path):
     (data / "a/up").symlink_to(data)
     with pytest.raises(DataError, match=r"links back to .* remove the link"):
         files_below(data)
+
+
+def test_files_stand_in_the_order_of_their_whole_names(tmp_path: Path):
+    names = ("a-b/1", "a.png", "a/-/1", "a/1", "a/\udc80", "a/\ue000", "a0/1", "b", "é/1")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    assert list(files_below(tmp_path)) == sorted(names)  # "-" < "." < "/" < "0"
+
+
+def test_links_that_lead_nowhere_or_to_themselves_are_files(tmp_path: Path):
+    plant(tmp_path, "a/1.png")
+    (tmp_path / "a/lost").symlink_to("nowhere")
+    (tmp_path / "a/self").symlink_to("self")
+    assert list(files_below(tmp_path)) == ["a/1.png", "a/lost", "a/self"]
+
+
+def test_listing_takes_little_more_memory_than_what_is_kept(tmp_path: Path):
+    for label in ("n01440764", "n01443537"):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        for place in range(2500):
+            (tmp_path / "train" / label / f"{label}_{place:05d}.JPEG").touch()
+    open_folder(tmp_path)  # what is made once
+    tracemalloc.start()
+    source = open_folder(tmp_path)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(source.splits["train"]) == 5000
+    assert peak < 4 * kept  # with every path in a list it is 14 times as much

@@ -24,6 +24,13 @@ def test_taken_names_stand_in_the_order_of_the_indices():
     assert list(sent(names)) == ["a", "", "ccc", "dd"]
 
 
+@given(st.lists(st.text(alphabet="a-/.0é\udc80\ue000")))
+def test_order_is_that_of_the_strings(texts: list[str]):
+    places = sorted(range(len(texts)), key=texts.__getitem__)
+    assert Names.of(texts).order().tolist() == places
+    assert Names.of(sorted(texts)).order().tolist() == list(range(len(texts)))
+
+
 def test_an_index_past_the_end_is_an_error():
     with pytest.raises(IndexError):
         Names.of(["a"])[1]

@@ -84,7 +84,10 @@ def test_a_run_in_bf16_on_a_cpu_goes_that_way_unless_it_is_compiled():
         (nn.Conv2d(256, 8, 3, padding=1), 5, False),  # too many positions
         (nn.Conv2d(128, 8, 3, padding=1), 4, False),  # too few channels
         (nn.Conv2d(256, 8, 3, padding="same"), 4, False),
-        (nn.Conv2d(256, 8, 1), 4, False),
+        (nn.Conv2d(256, 8, 1), 8, True),
+        (nn.Conv2d(256, 8, 1), 9, False),
+        (nn.Conv2d(256, 8, 1, stride=2), 16, True),
+        (nn.Conv2d(256, 8, 1, padding=1), 4, False),
     ],
 )
 def test_small_maps_of_many_channels_are_products_in_fp32_too(
@@ -104,7 +107,7 @@ def test_small_maps_of_many_channels_are_products_in_fp32_too(
 
 
 def test_networks_without_such_convolutions_are_not_looked_at():
-    narrow = nn.Sequential(nn.Conv2d(128, 8, 3), nn.Conv2d(512, 8, 1))
+    narrow = nn.Sequential(nn.Conv2d(128, 8, 3), nn.Linear(512, 8))
     assert not is_wide(narrow)
     assert not is_wide(nn.Conv2d(256, 256, 3, groups=2))
     assert is_wide(nn.Sequential(narrow, nn.Conv2d(256, 8, 3)))

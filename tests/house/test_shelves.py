@@ -47,12 +47,13 @@ def test_nothing_registers_itself(source):
 
 def test_importing_a_module_runs_nothing_but_definitions(source):
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.If, ast.ClassDef)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = [
         f"{module.name}:{node.lineno}"
         for module in source
         if PurePosixPath(module.name).stem != "__main__"
         for node in module.tree.body
-        if not isinstance(node, (*allowed, ast.FunctionDef)) and not is_docstring(node)
+        if not isinstance(node, (*allowed, *functions)) and not is_docstring(node)
     ]
     assert found == []
 

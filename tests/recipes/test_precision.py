@@ -62,6 +62,12 @@ def test_nor_for_a_small_network_nor_for_several_processes(monkeypatch: pytest.M
     assert fit_precision(recipe()) == (recipe(), ())
 
 
+def test_others_that_would_be_refused_keep_it_in_fp32(monkeypatch: pytest.MonkeyPatch):
+    faster(monkeypatch, 9)
+    assert fit_precision(recipe(), others=[recipe(dropout=0.1)]).notes
+    assert fit_precision(recipe(), others=[recipe(), tiny(Path("drawn"))]) == (recipe(), ())
+
+
 def test_measuring_leaves_no_trace_in_the_draws():
     torch.manual_seed(3)
     before = torch.get_rng_state()

@@ -12,12 +12,14 @@ from vertebra.duration import steps
 from vertebra.engine.evaluate import evaluate
 from vertebra.engine.schedules import Constant
 from vertebra.errors import CheckpointError, RecipeError
+from vertebra.recipes import precision
 from vertebra.recipes.apply import batches
-from vertebra.recipes.few_labels import FewLabels, attempt, plan
+from vertebra.recipes.codec import to_data
+from vertebra.recipes.few_labels import FewLabels, attempt, in_one_precision, plan
 from vertebra.recipes.materials import gather
 from vertebra.recipes.probe import Protocols, images_for, run_subject, untrained, worth
 from vertebra.recipes.run import run
-from vertebra.records import read_json, write_json
+from vertebra.records import RunDirectory, read_json, write_json
 from vertebra.tasks.features import FeatureCollector
 from vertebra.tasks.linear_probe import LinearProbe
 from vertebra.tasks.neighbours import Neighbours
@@ -159,6 +161,22 @@ def test_trials_leave_runs_and_go_on_where_they_were_stopped(trials, tmp_path, m
     write_json(tmp_path / short[1].name / "recipe.json", {"name": "other"})
     with pytest.raises(CheckpointError, match="holds a run of another recipe"):
         list(attempt(short, tmp_path, view=None))
+
+
+def test_trials_share_the_precision_that_suits_the_first(trials, tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    monkeypatch.setattr(precision, "WORTH_MEASURING", 0.0)
+    monkeypatch.setattr(precision, "_is_allowed", lambda recipe: True)
+    times = iter((9.0, 1.0))
+    monkeypatch.setattr(precision, "gain", lambda recipe, device: next(times))
+    fitted, notes = in_one_precision(trials, tmp_path, precision=None)
+    assert {each.recipe.execution.precision for each in fitted} == {"bf16"}
+    assert notes == ("execution.precision: fp32 -> bf16, a pass is 9.0 times as fast here",)
+    assert in_one_precision(trials, tmp_path, precision="fp32") == (trials, ())
+    place = RunDirectory(tmp_path / trials[1].name)  # of one that was stopped
+    write_json(place.recipe, to_data(fitted[1].recipe))
+    assert in_one_precision(trials, tmp_path, precision=None) == (fitted, ())
+    assert in_one_precision(trials, tmp_path / "else", precision=None) == (trials, ())
 
 
 def _short(phase):

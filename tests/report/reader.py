@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-WITHOUT_END = {"meta", "link", "img"}
+WITHOUT_END = {"img", "input", "link", "meta"}
 
 
 class Page(HTMLParser):

@@ -18,6 +18,7 @@ from vertebra.recipes.vary import vary
 from vertebra.records import write_record
 from vertebra.report.bench_page import bench_page
 from vertebra.report.page import write_report
+from vertebra.report.serving_page import serving_page
 from vertebra.studies.pareto import fronts, read_fronts
 from vertebra.studies.pareto_page import pareto_page
 from vertebra.studies.place import StudyDirectory
@@ -108,6 +109,35 @@ def test_the_menu_of_costs_draws_each(chromium, page):
             titles.append(seen.locator(".xtitle").first.text_content())
             assert seen.locator(".scatterlayer .point").count() >= len(RATED)
         assert len(set(titles)) == len(titles) > 1 and complaints == []
+
+
+@pytest.mark.parametrize("width", [DESK_PX, PHONE_PX])
+def test_the_page_of_a_server_shows_the_classes_of_images_that_it_is_given(chromium, width):
+    pytest.importorskip("fastapi")
+    from tests.export.asking import Brightness, asked, grey
+
+    page = serving_page("brightness", Brightness.classes, facts={"input": "1 x 1 x 1 px"})
+    with asked(Brightness(), page=page) as server:
+        context = chromium.new_context(viewport={"width": width, "height": 844})
+        seen, asked_for = context.new_page(), []
+        seen.on("request", lambda request: asked_for.append(request.url))
+        seen.goto(server.address)
+        given = [("<b>.png", grey(204)), ("dark.png", grey(0)), ("text.png", b"text")]
+        seen.set_input_files(
+            "#files",
+            [{"name": name, "mimeType": "image/png", "buffer": each} for name, each in given],
+        )
+        seen.wait_for_selector("figure:nth-child(3) .fault")
+        seen.wait_for_selector("figure:nth-child(2) .bar")
+        first = seen.locator("figure:nth-child(1)")
+        assert first.locator("code").text_content() == "<b>.png"
+        assert first.locator(".bar").all_text_contents() == ["light80.0%", "dark20.0%"]
+        told = seen.locator(".fault").text_content()
+        assert told.startswith("it is no readable image: no known image format begins with")
+        assert f"image=@FILE {server.address}/predict" in seen.locator("pre").first.text_content()
+        assert seen.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert all(url.startswith((server.address, "blob:", "data:")) for url in asked_for)
+        context.close()
 
 
 @contextmanager

@@ -44,13 +44,17 @@ class Asked(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A recipe, its images, what the fit changed, what the model is called and starts from."""
+    """A recipe, its images, what the fit changed, what the model is called and starts from.
+
+    fixed: as `Asked` has it.
+    """
 
     recipe: Recipe
     materials: tuple[Materials, ...]
     notes: tuple[str, ...]
     model: str
     start: PretrainedReport | None
+    fixed: frozenset[str] | None
 
 
 def choose(
@@ -63,14 +67,29 @@ def choose(
     Raises:
         VertebraError: a name, a value, the device or the images do not allow it.
     """
+    chosen = choose_row(flags, world=world, on_progress=on_progress)
+    if chosen.fixed is None:
+        return chosen
+    recipe, faster = fit_precision(chosen.recipe, fixed=chosen.fixed, processes=world.size)
+    return chosen._replace(recipe=recipe, notes=chosen.notes + faster)
+
+
+def choose_row(
+    flags: RecipeFlags, *, world: World, on_progress: Callable[[int, int], None] | None = None
+) -> Chosen:
+    """Returns the same but for the precision, which all rows of a study share: see
+    `study_precision`.
+
+    Raises:
+        VertebraError: as `choose`.
+    """
     asked = ask(flags, world=world)
     materials = gather_all(asked.recipe, download=flags.download, on_progress=on_progress)
     recipe, notes = asked.recipe, asked.notes
     if asked.fixed is not None:
         recipe, fitted = fit(recipe, materials[-1], fixed=asked.fixed, start=asked.start)
-        recipe, faster = fit_precision(recipe, fixed=asked.fixed, processes=world.size)
-        notes += fitted + faster
-    return Chosen(recipe, materials, notes, title(recipe.model), asked.start)
+        notes += fitted
+    return Chosen(recipe, materials, notes, title(recipe.model), asked.start, asked.fixed)
 
 
 def ask(flags: RecipeFlags, *, world: World, base: Recipe | None = None) -> Asked:

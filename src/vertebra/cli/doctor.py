@@ -18,6 +18,7 @@ EXTRAS = {
     "hub": "huggingface-hub",
     "jpeg": "simplejpeg",
     "ray": "ray",
+    "serve": "fastapi",
     "slurm": "submitit",
     "tensorboard": "tensorboard",
     "timm": "timm",

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "Continue a run that was stopped.",
     "evaluate": "Judge a run on its held-out split or on other data.",
     "predict": "Classify images with a run; CSV or JSON.",
+    "serve": "Answer over HTTP with a run, and a page to try it.",
     "pseudo-label": "Label images with a run; a manifest of those that it is sure of.",
     "probe": "Say what features are worth: neighbours, linear map, few labels.",
     "report": "Write a run's page again.",

@@ -64,6 +64,7 @@ def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
     """Returns a row for each file, in order: its name, and its classes or what is wrong with it."""
     from vertebra.cli.reading import reading
     from vertebra.data.survey import survey_loose
+    from vertebra.export.answer import unread
     from vertebra.recipes.apply import predict
     from vertebra.recipes.deploy import load_run
 
@@ -75,20 +76,15 @@ def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
         )
     rows: dict[str, dict[str, Json]] = {split.name(i): {} for i in range(len(split))}
     for each in refused:
-        rows[each.name] = {"error": each.reason}
+        rows[each.name] = unread(each.name, each.reason)
     with reading("predicting") as listen:
         for done, answer in enumerate(
             predict(deployed, usable, top=arguments.top, optimize=not arguments.no_optimize),
             start=1,
         ):
-            ranked = zip(answer.classes, answer.probabilities, strict=True)
-            rows[answer.name] = {
-                "classes": [
-                    {"class": name, "probability": round(share, 6)} for name, share in ranked
-                ]
-            }
+            rows[answer.name] = answer.row()
             listen(done, len(usable))
-    return [{"file": name, **row} for name, row in rows.items()]
+    return [*rows.values()]
 
 
 def _write(arguments: Arguments, rows: list[dict[str, Json]]) -> None:

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -48,6 +48,8 @@ class Arguments:
     """Let published weights be fetched when they are not on this machine."""
     device: Annotated[str | None, shown("NAME")] = None
     """One of auto, cpu, cuda, cuda:1, mps; default is the run's own."""
+    precision: Annotated[Literal["fp32", "bf16"] | None, shown()] = None
+    """Of the runs of --fractions, all alike; default is bf16 where the first is faster in it."""
     json: Annotated[bool, shown()] = False
     """Print JSON."""
 
@@ -112,8 +114,9 @@ def _few_labels(arguments: Arguments) -> "FewLabels | None":
 
     if arguments.fractions:
         return FewLabels(fractions=arguments.fractions, seeds=arguments.seeds)
-    if arguments.out is not None:
-        raise RecipeError("--out is for the runs of --fractions; give some, as 0.01 0.1")
+    for flag, value in (("out", arguments.out), ("precision", arguments.precision)):
+        if value is not None:
+            raise RecipeError(f"--{flag} is for the runs of --fractions; give some, as 0.01 0.1")
     return None
 
 
@@ -140,12 +143,16 @@ def _subject(arguments: Arguments, source: str) -> "Subject":
 def _fine_tuned(
     arguments: Arguments, few: "FewLabels", subject: "Subject", found: "Survey", source: str
 ) -> "list[Outcome]":
-    from vertebra.recipes.few_labels import attempt, plan
+    from vertebra.recipes.few_labels import attempt, in_one_precision, plan
     from vertebra.records import RunDirectory
 
     out = arguments.out or RunDirectory.next(f"{Path(source).name.split('.')[0]}-probe").path
     outcomes: list[Outcome] = []
-    for outcome in attempt(plan(few, subject, found, source), out, view=None):
+    planned = plan(few, subject, found, source)
+    trials, notes = in_one_precision(planned, out, precision=arguments.precision)
+    for note in notes:
+        print(f"fitted  {note}; the same for all", file=sys.stderr)
+    for outcome in attempt(trials, out, view=None):
         outcomes.append(outcome)
         print(f"{outcome.directory}: top-1 accuracy {outcome.top1:.2%}", file=sys.stderr)
     return outcomes

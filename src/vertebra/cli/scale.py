@@ -53,8 +53,9 @@ def run(arguments: Arguments) -> int:
     _check(arguments)
     require_known(arguments)
 
-    from vertebra.cli.choose import choose
+    from vertebra.cli.choose import choose_row
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import shared_precision
     from vertebra.engine.distributed import World
     from vertebra.studies.family import Family
     from vertebra.studies.family_search import search
@@ -64,11 +65,14 @@ def run(arguments: Arguments) -> int:
     if arguments.study is not None:
         StudyDirectory(arguments.study).read()  # tell at once that there is none
     with reading() as on_progress:
-        chosen = choose(arguments, world=World(), on_progress=on_progress)
+        chosen = choose_row(arguments, world=World(), on_progress=on_progress)
     materials = chosen.materials[-1]
     family = Family(chosen.recipe, classes=len(materials.classes))
+    sides = _sides(arguments, family, materials)
+    smallest = family.recipe(family.origin._replace(image_size=min(sides)))
+    recipe = shared_precision(chosen.recipe, [smallest], arguments, fixed=chosen.fixed)
+    family = Family(recipe, classes=len(materials.classes))
     with reading("counting") as on_progress:
-        sides = _sides(arguments, family, materials)
         candidates = family.candidates(sides, on_progress=on_progress)
     rule = _rule(arguments, family, candidates, materials)
     with reading("measuring") as on_progress:

@@ -36,8 +36,9 @@ def run(arguments: Arguments) -> int:
     for flags in ends:
         require_known(flags)
 
-    from vertebra.cli.choose import choose
+    from vertebra.cli.choose import choose_row
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import in_shared_precision
     from vertebra.cli.studying import answer, data_name, typed
     from vertebra.engine.distributed import World
     from vertebra.studies.ablate import additive_cells
@@ -45,18 +46,21 @@ def run(arguments: Arguments) -> int:
     from vertebra.studies.study import Study
 
     with reading() as on_progress:
-        a, b = (choose(flags, world=World(), on_progress=on_progress).recipe for flags in ends)
-    steps = steps_between(a, b, tuple(map(Wanted.parse, arguments.step)))
+        first, last = (choose_row(each, world=World(), on_progress=on_progress) for each in ends)
+    a = first.recipe
+    steps = steps_between(a, last.recipe, tuple(map(Wanted.parse, arguments.step)))
+    cells = additive_cells(
+        Step(arguments.a, {}),
+        a,
+        [step._replace(name=f"+ {step.name}") for step in steps],
+        fitted=lambda recipe: recipe,
+        leaves_one_out=arguments.leave_one_out,
+    )
+    fixed = None if last.fixed is None else first.fixed
     study = Study(
         kind="ablate",
         question=f"What leads from {arguments.a} to {arguments.b} on {data_name(a)}?",
-        cells=additive_cells(
-            Step(arguments.a, {}),
-            a,
-            [step._replace(name=f"+ {step.name}") for step in steps],
-            fitted=lambda recipe: recipe,
-            leaves_one_out=arguments.leave_one_out,
-        ),
+        cells=in_shared_precision(cells, arguments, fixed=fixed),
         seeds=tuple(range(arguments.seeds)),
         command=typed(),
         threads=arguments.threads_of_a_run(),

@@ -45,8 +45,9 @@ def run(arguments: Arguments) -> int:
     for flags in wanted:
         require_known(flags)
 
-    from vertebra.cli.choose import choose
+    from vertebra.cli.choose import choose_row
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import in_shared_precision
     from vertebra.cli.studying import answer, data_name, typed
     from vertebra.data.fraction import fraction
     from vertebra.engine.distributed import World
@@ -54,22 +55,23 @@ def run(arguments: Arguments) -> int:
     from vertebra.studies.study import Study
 
     with reading() as on_progress:
-        chosen = [choose(flags, world=World(), on_progress=on_progress) for flags in wanted]
+        chosen = [choose_row(flags, world=World(), on_progress=on_progress) for flags in wanted]
     train = chosen[0].materials[-1].train
     networks = {
         name: sized
         for model, each in zip(arguments.models or ("",), chosen, strict=True)
         for name, sized in _sized(model, each.recipe, arguments.widths)
     }
+    cells = data_cells(
+        networks,
+        {share: len(fraction(train, share, seed=0)) for share in arguments.fractions},
+        rates=arguments.noise,
+        updates_of=None if arguments.equal_epochs else len(train),
+    )
     study = Study(
         kind="data",
         question=f"What would more images than those of {data_name(chosen[0].recipe)} give?",
-        cells=data_cells(
-            networks,
-            {share: len(fraction(train, share, seed=0)) for share in arguments.fractions},
-            rates=arguments.noise,
-            updates_of=None if arguments.equal_epochs else len(train),
-        ),
+        cells=in_shared_precision(cells, arguments, fixed=chosen[0].fixed),
         seeds=tuple(range(arguments.seeds)),
         command=typed(),
         threads=arguments.threads_of_a_run(),

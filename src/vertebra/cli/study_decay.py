@@ -28,8 +28,9 @@ def run(arguments: Arguments) -> int:
     """Runs the study; returns the exit code."""
     require_known(arguments)
 
-    from vertebra.cli.choose import choose
+    from vertebra.cli.choose import choose_row
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import in_shared_precision
     from vertebra.cli.studying import answer, data_name, typed
     from vertebra.engine.distributed import World
     from vertebra.studies.decay import SOURCE, decay_cells, usual_decays
@@ -37,14 +38,16 @@ def run(arguments: Arguments) -> int:
     from vertebra.studies.study import Study
 
     with reading() as on_progress:
-        recipe = choose(arguments, world=World(), on_progress=on_progress).recipe
+        chosen = choose_row(arguments, world=World(), on_progress=on_progress)
+    recipe = chosen.recipe
     regularisers = regularisers_of(
         recipe, dropout=arguments.dropout, stochastic_depth=arguments.stochastic_depth
     )
+    cells = decay_cells(recipe, arguments.decays or usual_decays(recipe), regularisers)
     study = Study(
         kind="decay",
         question=f"How much weight decay beside which regularisers on {data_name(recipe)}?",
-        cells=decay_cells(recipe, arguments.decays or usual_decays(recipe), regularisers),
+        cells=in_shared_precision(cells, arguments, fixed=chosen.fixed),
         seeds=tuple(range(arguments.seeds)),
         source=SOURCE,
         command=typed(),

@@ -50,6 +50,11 @@ class ExecutorFlags:
             return ()
         return ("failed",) if self.halving else ("failed", "stopped")
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether runs may go to other machines."""
+        return self.ray is not None or self.slurm is not None
+
     def executor(self, study: "Study", place: "StudyDirectory") -> "Executor":
         """Returns where the runs go.
 
@@ -89,13 +94,12 @@ class ExecutorFlags:
         places = [flag for flag, is_given in given.items() if is_given]
         if len(places) > 1:
             raise RecipeError(f"{' and '.join(places)} each say where runs go; give one of them")
-        is_elsewhere = self.ray is not None or self.slurm is not None
-        if self.halving and is_elsewhere:
+        if self.halving and self.is_elsewhere:
             raise RecipeError(
                 f"--halving needs runs on this machine; leave it or {places[0]} out, or give "
                 f"--processes or --devices"
             )
-        if self.gpus and not is_elsewhere:
+        if self.gpus and not self.is_elsewhere:
             raise RecipeError("--gpus is for --ray and --slurm; here give --devices 0,1,...")
         if self.slurm_time != ExecutorFlags.slurm_time and self.slurm is None:
             raise RecipeError("--slurm-time is for --slurm; give its partition, or leave it out")
@@ -140,7 +144,7 @@ class StudyFlags(RecipeFlags, ExecutorFlags):
 
         if self.threads is not None:
             return self.threads
-        if self.ray is not None or self.slurm is not None:
+        if self.is_elsewhere:
             return 1
         if self.processes <= 1:
             return None

@@ -42,6 +42,7 @@ def run(arguments: Arguments) -> int:
 
     from vertebra.cli.choose import ask
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import in_shared_precision
     from vertebra.cli.studying import answer, data_name, typed
     from vertebra.engine.distributed import World
     from vertebra.recipes.fit import fit
@@ -71,7 +72,7 @@ def run(arguments: Arguments) -> int:
     study = Study(
         kind="ablate",
         question=f"Which steps of {arguments.name} help on {data_name(asked.recipe)}{scale}?",
-        cells=cells,
+        cells=in_shared_precision(cells, arguments, fixed=asked.fixed),
         seeds=tuple(range(arguments.seeds)),
         source=f"{ladder.source}: {ladder.scale}",
         command=typed(),

@@ -31,8 +31,9 @@ def run(arguments: Arguments) -> int:
     """Runs the study; returns the exit code."""
     require_known(arguments)
 
-    from vertebra.cli.choose import choose
+    from vertebra.cli.choose import choose_row
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import shared_precision
     from vertebra.cli.studying import answer, data_name, typed
     from vertebra.engine.distributed import World
     from vertebra.studies.costs import conditions
@@ -47,8 +48,9 @@ def run(arguments: Arguments) -> int:
         magnitudes=parse_magnitudes(arguments.magnitudes),
     )
     with reading() as on_progress:
-        chosen = choose(arguments, world=World(), on_progress=on_progress)
-    base = chosen.recipe
+        chosen = choose_row(arguments, world=World(), on_progress=on_progress)
+    # the other rows have larger images: what the base may, they may
+    base = shared_precision(chosen.recipe, (), arguments, fixed=chosen.fixed)
     with reading("measuring networks") as on_progress:
         cells = resolution_cells(
             base,

@@ -32,8 +32,9 @@ def run(arguments: Arguments) -> int:
     """Runs the study; returns the exit code."""
     require_known(arguments)
 
-    from vertebra.cli.choose import choose
+    from vertebra.cli.choose import choose_row
     from vertebra.cli.reading import reading
+    from vertebra.cli.study_precision import shared_precision
     from vertebra.cli.studying import answer, data_name, typed
     from vertebra.engine.distributed import World
     from vertebra.studies.costs import conditions, costs_of
@@ -42,21 +43,24 @@ def run(arguments: Arguments) -> int:
     from vertebra.studies.study import Study
 
     with reading() as on_progress:
-        chosen = choose(arguments, world=World(), on_progress=on_progress)
-    recipe = chosen.recipe
-    family = Family(recipe, classes=len(chosen.materials[-1].classes))
+        chosen = choose_row(arguments, world=World(), on_progress=on_progress)
+    classes = len(chosen.materials[-1].classes)
     wanted = grid(
-        recipe,
+        chosen.recipe,
         widths=arguments.widths,
         depths=arguments.depths,
         sizes=arguments.sizes,
         lengths=arguments.lengths,
     )
+    family = Family(chosen.recipe, classes=classes)
+    rows = [family.recipe(size) for size in wanted.members]
+    recipe = shared_precision(chosen.recipe, rows, arguments, fixed=chosen.fixed)
+    family = Family(recipe, classes=classes)
     is_timed = not (arguments.untimed or arguments.dry_run)
     with reading("measuring") as on_progress:
         costs = costs_of(
             [family.recipe(size) for size in wanted.members],
-            classes=family.classes,
+            classes=classes,
             measure=is_timed,
             on_progress=on_progress,
         )

@@ -10,7 +10,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from array import array
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from vertebra.data.cache import cache_folder, written
 from vertebra.data.images import Source
-from vertebra.data.layout import lay_out
+from vertebra.data.layout import is_clutter, lay_out
+from vertebra.data.names import GrowingNames
 from vertebra.data.readers import MEMBER, TarMembers, ZipMembers
 from vertebra.errors import DataError
-
-_Row = tuple[int, int, int, int]
 
 
 def open_zip(path: Path) -> Source:
@@ -31,8 +30,7 @@ def open_zip(path: Path) -> Source:
     Raises:
         DataError: it is damaged, encrypted, packed in a rare way, or a member points outside it.
     """
-    names: list[str] = []
-    rows: list[_Row] = []
+    names, rows = GrowingNames(), array("q")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -50,12 +48,11 @@ def open_zip(path: Path) -> Source:
                 f"{path} holds {name!r} encrypted or packed in a rare way; pack it again with "
                 f"`zip -r`, which deflates"
             )
-        names.append(name)
-        rows.append(
-            (member.header_offset, member.compress_size, member.file_size, member.CRC),
-        )
+        if not is_clutter(name):
+            names.append(name)
+            rows.extend((member.header_offset, member.compress_size, member.file_size, member.CRC))
     reader = ZipMembers(path, _table(rows))
-    return lay_out(names, reader, name=path.stem, where=str(path))
+    return lay_out(names.close(), reader, name=path.stem, where=str(path))
 
 
 def open_tar(path: Path) -> Source:
@@ -66,27 +63,31 @@ def open_tar(path: Path) -> Source:
         DeviceError: a compressed one cannot be decompressed for lack of space.
     """
     plain = _decompressed(path) if _is_gzip(path) else path
-    names: list[str] = []
-    rows: list[_Row] = []
+    names, rows = GrowingNames(), array("q")
     try:
         with tarfile.open(plain, "r:") as archive:
-            for member in archive:
+            for member in iter(archive.next, None):
+                # else all that was read stays in memory; typeshed does not know the list
+                archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue]
                 name = member.name.removeprefix("./")
                 _require_inside(name, path)
                 if member.isdir():
                     continue
                 if not member.isreg() or member.issparse():
                     raise _link(path, name)
-                names.append(name)
-                rows.append((member.offset_data, member.size, member.size, 0))
+                if not is_clutter(name):
+                    names.append(name)
+                    rows.extend((member.offset_data, member.size, member.size, 0))
     except (tarfile.TarError, OSError) as error:
         raise _damaged(path, "tar", error) from error
     stem = path.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar")
-    return lay_out(names, TarMembers(plain, _table(rows)), name=stem, where=str(path))
+    reader = TarMembers(plain, _table(rows))
+    return lay_out(names.close(), reader, name=stem, where=str(path))
 
 
-def _table(rows: Sequence[_Row]) -> NDArray[np.void]:
-    return np.array(rows, dtype=MEMBER)
+def _table(rows: "array[int]") -> NDArray[np.void]:
+    """Returns the members, [n], whose four numbers stand in `rows` one after another."""
+    return np.array(rows, dtype=np.int64).view(MEMBER)
 
 
 def _is_gzip(path: Path) -> bool:

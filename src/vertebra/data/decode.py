@@ -13,7 +13,8 @@ alpha      kept with 4 channels, else laid on white, so that a drawing looks as 
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 
@@ -73,13 +74,26 @@ def unreadable(count: int, broken: Mapping[str, str]) -> DataError:
     )
 
 
+@contextmanager
+def decoding_in_threads() -> Generator[None]:
+    """Lets several threads decode inside the block.
+
+    Each sets the process's filters of warnings and puts back those that it found, which may be
+    another thread's; the block's end puts back the right ones.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def decode(data: bytes, name: str, channels: int) -> Image.Image:
     """Returns the picture in mode "L", "RGB" or "RGBA" for 1, 3 or 4 channels.
+
+    Several threads may do so inside `decoding_in_threads`.
 
     Raises:
         BrokenImage: the bytes are no image, are cut off, or claim more than `MAX_PIXELS`.
     """
-    # Threads may do this only inside a `catch_warnings` of their caller, see `examine`.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _loaded(_open(data, name), name, channels)

@@ -1,7 +1,6 @@
 """Looks at every file before training: found = used + refused, and no file in two splits unseen."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertebra.cores import usable_cores
-from vertebra.data.decode import BrokenImage, decode
+from vertebra.data.decode import BrokenImage, decode, decoding_in_threads
 from vertebra.data.decoded import Album
 from vertebra.data.images import Split
 from vertebra.data.pixels import pixels_of
@@ -82,9 +81,7 @@ def examine(
     look = partial(_look_at, split, channels, full, album)
     chunks = [range(at, min(at + _CHUNK, len(split))) for at in range(0, len(split), _CHUNK)]
     looks: list[_Look] = []
-    # the outer filter makes those that threads set and put back in `decode` harmless
-    with warnings.catch_warnings(), ThreadPoolExecutor(usable_cores()) as pool:
-        warnings.simplefilter("ignore")
+    with decoding_in_threads(), ThreadPoolExecutor(usable_cores()) as pool:
         for part in pool.map(look, chunks):
             looks += part
             if on_progress is not None:

@@ -1,8 +1,9 @@
 """A split: named, labelled images, read one at a time; and the source that splits come from."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +159,7 @@ def require_known(found: Sequence[str], known: Sequence[str], here: str, there: 
         )
 
 
-def listed(names: Sequence[str], most: int = 20) -> str:
+def listed(names: Collection[str], most: int = 20) -> str:
     """Returns the names separated by commas, cut short where there are many."""
-    shown = ", ".join(repr(name) for name in names[:most])
+    shown = ", ".join(repr(name) for name in islice(names, most))
     return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"

@@ -5,45 +5,48 @@ CLASS/.../file    or    SPLIT/CLASS/.../file    or either below one folder that 
 
 from collections.abc import Iterable, Sequence
 
-from vertebra.data.gather import SPLITS, Entry, gather
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebra.data.gather import SPLITS, Group, Listing, gather
 from vertebra.data.images import Source, listed
+from vertebra.data.names import Names
 from vertebra.data.readers import Reader
 from vertebra.errors import DataError, NoClassFolders
+
+_Folder = tuple[str, ...]
+"""The names of a folder and of those above it, from the top."""
 
 _CLUTTER = {"thumbs.db", "desktop.ini", "icon\r"}
 _CLUTTER_STEMS = {"readme", "license", "licence"}
 
 
-def lay_out(names: Sequence[str], reader: Reader, *, name: str, where: str) -> Source:
+def lay_out(names: Names, reader: Reader, *, name: str, where: str) -> Source:
     """Returns the source that files with these names (below `where`, "/" between folders) make.
 
-    A name's place in `names` is its row in `reader`.
+    A name's place in `names` is its row in `reader`. Files are told apart by their folder alone.
 
     Raises:
         DataError: no files, no class folders, or split folders that cannot be told apart.
     """
-    paths = {row: text.split("/") for row, text in enumerate(names) if not is_clutter(text)}
-    if not paths:
+    if not len(names):
         raise DataError(f"{where} holds no files; give a folder with a folder of images per class")
-    _unwrap(paths)
-    by_split = _is_split_first(paths)
-    depth = 3 if by_split else 2
-    used = {row: path for row, path in paths.items() if len(path) >= depth}
-    if by_split:
-        used = {row: path for row, path in used.items() if path[0].lower() in SPLITS}
-        _require_distinct({path[0] for path in used.values()}, where)
+    folders, places = _by_folder(names)
+    folders = _unwrapped(folders)
+    by_split = _is_split_first(folders)
+    groups = [_group(folder, by_split=by_split) for folder in folders]
+    used = {folder for folder, group in zip(folders, groups, strict=True) if group is not None}
     if not used:
         raise NoClassFolders(
-            f"{where} holds {len(paths)} files but no class folders; put the images of each class "
+            f"{where} holds {len(names)} files but no class folders; put the images of each class "
             f"into a folder named after it, write a manifest (CSV with path and label), or learn "
             f"without classes with `vertebra pretrain`"
         )
-    entries = [
-        Entry(names[row], row, SPLITS[path[0].lower()] if by_split else "train", path[depth - 2])
-        for row, path in used.items()
-    ]
-    beside = [names[row] for row in paths if row not in used]
-    return gather(entries, reader, name=name, where=where, notes=_note(beside))
+    if by_split:
+        _require_distinct({folder[0] for folder in used}, where)
+    is_beside = np.array([group is None for group in groups])[places]
+    notes = _note(names.take(np.flatnonzero(is_beside)))
+    return gather(Listing(names, groups, places), reader, name=name, where=where, notes=notes)
 
 
 def is_clutter(name: str) -> bool:
@@ -55,26 +58,42 @@ def is_clutter(name: str) -> bool:
     return last in _CLUTTER or "__macosx" in folders or stem in _CLUTTER_STEMS
 
 
-def _unwrap(paths: dict[int, list[str]]) -> None:
+def _by_folder(names: Names) -> tuple[list[_Folder], NDArray[np.int64]]:
+    """Returns the folders that hold files, and each file's place among them, [n]."""
+    places: dict[_Folder, int] = {}
+    folders = (tuple(name.split("/")[:-1]) for name in names)
+    of_each = (places.setdefault(folder, len(places)) for folder in folders)
+    inside = np.fromiter(of_each, np.int64, len(names))
+    return list(places), inside
+
+
+def _unwrapped(folders: list[_Folder]) -> list[_Folder]:
     """Takes off folders that hold everything else and are neither a split nor the class itself."""
     while True:
-        tops = {path[0] for path in paths.values() if len(path) > 1}
-        deep = any(len(path) > 2 for path in paths.values())
+        tops = {folder[0] for folder in folders if folder}
+        deep = any(len(folder) > 1 for folder in folders)
         if len(tops) != 1 or not deep or next(iter(tops)).lower() in SPLITS:
-            return
-        for path in paths.values():
-            if len(path) > 1:
-                del path[0]
+            return folders
+        folders = [folder[1:] for folder in folders]
 
 
-def _is_split_first(paths: dict[int, list[str]]) -> bool:
+def _is_split_first(folders: Sequence[_Folder]) -> bool:
     """Whether the first folders are splits: "train" may also be a class, beside "bus" and "car".
 
     They are splits if all bear the name of one, or if the one for training holds folders.
     """
-    folders = {path[0].lower() for path in paths.values() if len(path) > 1}
-    nested = {path[0].lower() for path in paths.values() if len(path) > 2}
-    return folders <= SPLITS.keys() or any(SPLITS.get(folder) == "train" for folder in nested)
+    tops = {folder[0].lower() for folder in folders if folder}
+    nested = {folder[0].lower() for folder in folders if len(folder) > 1}
+    return tops <= SPLITS.keys() or any(SPLITS.get(top) == "train" for top in nested)
+
+
+def _group(folder: _Folder, *, by_split: bool) -> Group | None:
+    """Returns split and class of the files in a folder; None outside the class folders."""
+    if not by_split:
+        return Group("train", folder[0]) if folder else None
+    if len(folder) < 2 or folder[0].lower() not in SPLITS:
+        return None
+    return Group(SPLITS[folder[0].lower()], folder[1])
 
 
 def _require_distinct(tops: Iterable[str], where: str) -> None:
@@ -89,7 +108,7 @@ def _require_distinct(tops: Iterable[str], where: str) -> None:
         seen[split] = top
 
 
-def _note(beside: Sequence[str]) -> tuple[str, ...]:
-    if not beside:
+def _note(beside: Names) -> tuple[str, ...]:
+    if not len(beside):
         return ()
     return (f"{len(beside)} files outside the class folders are not used: {listed(beside, 3)}",)

@@ -1,8 +1,11 @@
 """Many names in little memory, and the order in which people expect names to stand."""
 
 import hashlib
+import io
 import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +15,7 @@ _DIGITS = re.compile(r"(\d+)")
 _CODING = ("utf-8", "surrogateescape")
 
 
-class Names:
+class Names(Collection[str]):
     """A sequence of strings kept as one run of bytes, so that worker processes share it untouched.
 
     A list of a million strings costs some 100 MB in every process that counts references to them;
@@ -25,34 +28,62 @@ class Names:
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Names":
-        """Returns the names in their order."""
-        return cls._join([name.encode(*_CODING) for name in names])
-
-    @classmethod
-    def _join(cls, parts: list[bytes]) -> "Names":
-        lengths = np.fromiter(map(len, parts), np.int64, len(parts))
-        return cls(b"".join(parts), np.cumsum(lengths))
+        """Returns the names in their order, taken one after another."""
+        growing = GrowingNames()
+        for name in names:
+            growing.append(name)
+        return growing.close()
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __getitem__(self, index: int) -> str:
-        return self._raw(range(len(self))[index]).decode(*_CODING)
+        place = range(len(self))[index]
+        start = int(self._ends[place - 1]) if place else 0
+        return self._blob[start : int(self._ends[place])].decode(*_CODING)
 
     def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
+        start = 0
+        for end in map(int, self._ends):
+            yield self._blob[start:end].decode(*_CODING)
+            start = end
+
+    def __contains__(self, name: object) -> bool:
+        return any(name == each for each in self)
 
     def take(self, indices: NDArray[np.int64]) -> "Names":
         """Returns the names at `indices`."""
-        return self._join([self._raw(index) for index in indices.tolist()])
+        return Names.of(self[int(index)] for index in indices)
+
+    def order(self) -> NDArray[np.int64]:
+        """Returns the places of the names, [n], in the order of their characters."""
+        # looked at first, as sorting has all of them in memory as strings
+        if all(first <= second for first, second in pairwise(self)):
+            return np.arange(len(self))
+        return np.array(sorted(range(len(self)), key=self.__getitem__), dtype=np.int64)
 
     def digest(self) -> bytes:
         """Returns 16 bytes that other names, or another order, do not have."""
-        return hashlib.blake2b(self._blob + self._ends.tobytes(), digest_size=16).digest()
+        digest = hashlib.blake2b(self._blob, digest_size=16)
+        digest.update(self._ends.tobytes())
+        return digest.digest()
 
-    def _raw(self, index: int) -> bytes:
-        start = int(self._ends[index - 1]) if index else 0
-        return self._blob[start : int(self._ends[index])]
+
+class GrowingNames:
+    """Names that are written one after another; what has been written is not kept as strings."""
+
+    def __init__(self) -> None:
+        self._blob = io.BytesIO()
+        self._ends = array("q")
+
+    def append(self, name: str) -> None:
+        """Writes a name behind the others."""
+        self._blob.write(name.encode(*_CODING))
+        self._ends.append(self._blob.tell())
+
+    def close(self) -> Names:
+        """Returns the names that have been written, in their order."""
+        return Names(self._blob.getvalue(), np.array(self._ends, dtype=np.int64))
 
 
 def natural(name: str) -> tuple[tuple[tuple[int, int | str], ...], str]:

@@ -6,7 +6,6 @@ set is served so is a matter of data and recipe alone, never of the machine: the
 than where each picture is changed on its own.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from vertebra.contracts import Batch
 from vertebra.cores import usable_cores
-from vertebra.data.decode import MOST_UNREADABLE, BrokenImage, unreadable
+from vertebra.data.decode import MOST_UNREADABLE, BrokenImage, decoding_in_threads, unreadable
 from vertebra.data.draws import uniforms
 from vertebra.data.images import Split
 from vertebra.data.order import Order
@@ -119,9 +118,7 @@ def _read(split: Split, channels: int) -> tuple[NDArray[np.uint8], dict[int, Bro
     pixels = np.zeros((len(split), height, channels, width), np.uint8)
     chunks = [range(at, min(at + _CHUNK, len(split))) for at in range(0, len(split), _CHUNK)]
     broken: dict[int, BrokenImage] = {}
-    # the outer filter makes those that threads set and put back in `decode` harmless
-    with warnings.catch_warnings(), ThreadPoolExecutor(usable_cores()) as pool:
-        warnings.simplefilter("ignore")
+    with decoding_in_threads(), ThreadPoolExecutor(usable_cores()) as pool:
         for errors in pool.map(partial(_read_into, pixels, split), chunks):
             broken.update(errors)
     return pixels, broken

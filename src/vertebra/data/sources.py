@@ -11,7 +11,6 @@ from vertebra.data.cifar import CIFAR10, CIFAR100, open_cifar
 from vertebra.data.digits import open_digits
 from vertebra.data.folder import files_below, open_folder
 from vertebra.data.images import Source, Split
-from vertebra.data.layout import is_clutter
 from vertebra.data.manifest import open_manifest
 from vertebra.data.names import Names, natural
 from vertebra.data.readers import Files
@@ -68,8 +67,7 @@ def loose(paths: Sequence[str | Path]) -> Split:
     names: list[str] = []
     for path in (require_path(path, shelf=()) for path in paths):
         if path.is_dir():
-            below = [name for name in files_below(path) if not is_clutter(name)]
-            names += sorted((str(path / name) for name in below), key=natural)
+            names += sorted((str(path / name) for name in files_below(path)), key=natural)
         else:
             names.append(str(path))
     if not names:

@@ -7,7 +7,6 @@ import numpy as np
 
 from vertebra.data.folder import files_below
 from vertebra.data.images import Source, Split
-from vertebra.data.layout import is_clutter
 from vertebra.data.names import Names, natural
 from vertebra.data.readers import Files
 from vertebra.data.sources import open_source
@@ -61,7 +60,7 @@ def open_images(where: str, *, download: bool = False) -> Source:
 
 def _everything(folder: Path) -> Split:
     """Returns all files below a folder, called by their place in it: it may be moved."""
-    names = sorted((each for each in files_below(folder) if not is_clutter(each)), key=natural)
+    names = sorted(files_below(folder), key=natural)
     nothing = np.zeros(len(names), dtype=np.int64)
     return Split((), nothing, Names.of(names), nothing, Files(folder))
 

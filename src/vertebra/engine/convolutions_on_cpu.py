@@ -3,11 +3,11 @@
 small maps   of many channels, as matrix products: oneDNN spends its time there on the order of the
              weights and of their gradient. Two cores took 1.5 to 3.5 times as long for 512 channels
              at 4 px and below in fp32, and up to 8 times in bf16, where 7 px gain too.
-and in bf16
-depthwise    in fp32: they read and write much and compute little, so bf16 gains nothing forward,
-             and torch 2.15 has no fast kernel backward. The gradient of 5x5 weights takes six times
-             as long as in fp32, and that of images twelve times where the convolution strides.
-1x1          as linear maps over channels: the same product, whose gradients need no other layout.
+1x1          the same, as linear maps over channels; in bf16 of every map.
+depthwise    in bf16, in fp32: they read and write much and compute little, so bf16 gains nothing
+             forward, and torch 2.15 has no fast kernel backward. The gradient of 5x5 weights takes
+             six times as long as in fp32, and that of images twelve times where the convolution
+             strides.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,8 +21,11 @@ from torch.overrides import TorchFunctionMode
 from vertebra.engine.patches import Window, convolve
 
 _MANY_CHANNELS = 256
-_SMALL = {torch.float32: 16, torch.bfloat16: 64}
-"""Positions at most of a small map: those of 4 x 4 pixels, and of 8 x 8."""
+_SMALL = {torch.float32: 4 * 4, torch.bfloat16: 8 * 8}
+"""Positions at most of a small map for a kernel that reads several pixels."""
+
+_SMALL_FOR_ONE = 8 * 8
+"""And in fp32 for a kernel that reads one: its product copies nothing."""
 
 
 class _Convolution(NamedTuple):
@@ -47,11 +50,13 @@ class _Convolution(NamedTuple):
             return None
         height, width = self.weight.shape[2:]
         window = Window((height, width), _pair(self.stride), _pair(self.padding))
-        if window.size == (1, 1):
-            is_faster = dtype == torch.bfloat16 and window.padding == (0, 0)
-            return window if is_faster else None
         rows, columns = window.positions(*self.images.shape[2:])
-        is_small = rows * columns <= _SMALL[dtype] and self.images.shape[1] >= _MANY_CHANNELS
+        most = _SMALL[dtype]
+        if window.size == (1, 1) and window.padding == (0, 0):
+            if dtype == torch.bfloat16:
+                return window
+            most = _SMALL_FOR_ONE
+        is_small = rows * columns <= most and self.images.shape[1] >= _MANY_CHANNELS
         return window if is_small else None
 
     @property
@@ -68,10 +73,7 @@ def is_wide(network: nn.Module) -> bool:
     """Says whether a network may have small maps of many channels: in fp32 the others are spared
     what it costs to look at every call, a fifteenth of a step of small networks."""
     return any(
-        isinstance(each, nn.Conv2d)
-        and each.in_channels >= _MANY_CHANNELS
-        and each.kernel_size != (1, 1)
-        and each.groups == 1
+        isinstance(each, nn.Conv2d) and each.in_channels >= _MANY_CHANNELS and each.groups == 1
         for each in network.modules()
     )
 

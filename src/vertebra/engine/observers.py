@@ -253,9 +253,10 @@ class Saver:
         self._wish = None  # it has come true
         if self._world.any(self._interrupts.asked is not None):
             self._world.wait()
+            together = f" --devices {self._world.size}" if self._world.size > 1 else ""
             raise Interrupted(
                 f"stopped by {self._interrupts.asked or 'a signal'} after step {moment.step}, "
-                f"saved; continue with `vertebra resume {self._log.path.parent}`"
+                f"saved; continue with `vertebra resume {self._log.path.parent}{together}`"
             )
 
 

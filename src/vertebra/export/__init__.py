@@ -1,1 +1,1 @@
-"""How a trained model leaves: published, converted."""
+"""How a trained model leaves: published, converted, served."""

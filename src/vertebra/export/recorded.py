@@ -7,8 +7,8 @@ writes it: the modules are gone, and the weights are constants.
 # torch has no public name for what an operator takes
 # pyright: reportPrivateUsage=false
 
-import operator
 from collections.abc import Iterable
+from operator import attrgetter, getitem
 from typing import Any, cast
 
 import torch
@@ -129,9 +129,7 @@ def constant(module: fx.GraphModule, node: object) -> Tensor | None:
     """Returns the tensor that a node gives in every call; None where it is not always the same."""
     if not (isinstance(node, fx.Node) and node.op == "get_attr"):
         return None
-    found: Any = module
-    for part in str(node.target).split("."):
-        found = getattr(found, part)
+    found = attrgetter(str(node.target))(module)
     return found if isinstance(found, Tensor) else None
 
 
@@ -185,13 +183,30 @@ def fold_constants(module: fx.GraphModule) -> None:
 
 
 def _is_constant(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
-    is_pure = node.target is operator.getitem or isinstance(node.target, OpOverload)
+    is_pure = node.target is getitem or isinstance(node.target, OpOverload)
     if node.op != "call_function" or not is_pure or any(map(overwrites, (node, *node.users))):
         return False
     return bool(node.all_input_nodes) and all(each in values for each in node.all_input_nodes)
 
 
 def settle(module: fx.GraphModule) -> fx.GraphModule:
-    """Returns the module with its code written anew, and with no constants but those in use."""
+    """Returns a module with the code written anew, and with no constants but those in use; the one
+    that was given is of no more use.
+
+    They are plain attributes. To look up buffers, by way of the parts that hold them, took a tenth
+    of the time of a small network with one image.
+    """
     module.graph.eliminate_dead_code()
-    return fx.GraphModule(module, module.graph)
+    root, names = nn.Module(), dict[int, str]()
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            value = attrgetter(str(node.target))(module)
+            name = names.setdefault(id(value), f"constant_{len(names)}")
+            setattr(root, name, value)
+            node.target = name
+    made = fx.GraphModule(root, module.graph)
+    for name in names.values():
+        value = getattr(made, name)
+        delattr(made, name)
+        made.__dict__[name] = value
+    return made

@@ -36,6 +36,7 @@ from vertebra.recipes.codec import to_data
 from vertebra.recipes.fit import SMALL_PX, STRIDE, Fitted, fit, typical_side
 from vertebra.recipes.materials import Materials
 from vertebra.recipes.plan import Estimate, Speed, expect, measure
+from vertebra.recipes.precision import fit_precision, in_precision
 from vertebra.recipes.prepare import Prepared, prepare
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.vary import leaves, vary
@@ -160,6 +161,7 @@ class _Search:
         self._seconds = PLANNED * wish.seconds
         self._side = typical_side(materials.train)
         self._measured: dict[Rung, tuple[Settings, tuple[Speed, ...]]] = {}
+        self._faster: dict[Rung, Fitted] = {}
         here = weights_here() if wish.is_open and wish.pretrained else ()
         self._models: tuple[str | None, ...] = here or (None,)
         self._base = propose(self._models[0], wish.pretrained)
@@ -197,7 +199,7 @@ class _Search:
             trials = [again if trial.rung == rung else trial for trial in trials]
             choice = Choice(again, max(1, again.epochs_in(self._seconds)))
         base, changes = self._changes(choice)
-        fitted = self._fitted(base, changes)
+        fitted = self._in_precision(rung, base, self._fitted(base, changes))
         prepared = prepare(fitted.recipe, materials=(self._materials,))
         why = self._settings(rung, choice.epochs).reasons
         return Advice(
@@ -246,7 +248,8 @@ class _Search:
         base = self._propose(self._model(rung), self._wish.pretrained)
         how = self._settings(rung, epochs)
         changes = _size_of(rung, self._sizes) | how.changes
-        recipe = self._fitted(base, _kept(changes, base)).recipe
+        fitted = self._fitted(base, _kept(changes, base))
+        recipe = self._in_precision(rung, base, fitted).recipe
         prepared = prepare(recipe, materials=(self._materials,))
         macs = prepared.cost.macs
         try:
@@ -279,6 +282,14 @@ class _Search:
     def _fitted(self, base: Base, changes: Mapping[str, Any]) -> Fitted:
         fixed = base.fixed | changes.keys()
         return fit(vary(base.recipe, changes), self._materials, fixed=fixed, start=base.start)
+
+    def _in_precision(self, rung: Rung, base: Base, fitted: Fitted) -> Fitted:
+        """Returns it in the precision that suits the rung, which is found out once."""
+        if rung not in self._faster:
+            self._faster[rung] = fit_precision(fitted.recipe, fixed=base.fixed)
+        recipe, notes = self._faster[rung]
+        same = in_precision(fitted.recipe, recipe.execution.precision)
+        return Fitted(same, fitted.notes + notes)
 
     def _circumstances(self) -> Circumstances:
         return Circumstances(

@@ -1,14 +1,14 @@
 """A deployed run on images: judged where their classes are known, named where they are not."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vertebra.data.images import Split
 from vertebra.data.loader import EvaluationBatches
 from vertebra.engine.execution import has_bf16
+from vertebra.export.answer import Answer
 from vertebra.export.optimize import optimize as optimized
 from vertebra.recipes.deploy import Deployed
 from vertebra.recipes.judge import judge
@@ -21,14 +21,6 @@ MOST_AT_ONCE = 64
 WORTH_OPTIMIZING = 256
 """From so many images on the fast form is made: on two cores making it took what it saves on 28
 images (ResNet-18 at 224 px) to 820 (GhostNet at 64 px), half a second in either case."""
-
-
-class Answer(NamedTuple):
-    """The most probable classes of an image, best first, each with its probability."""
-
-    name: str
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
 
 
 def evaluate_split(
@@ -80,13 +72,19 @@ def predict(
     is_fast = optimize and len(split) >= WORTH_OPTIMIZING
     model = fast_form(deployed, batch_size=batch_size) if is_fast else deployed.model
     for batch in batches(deployed, split, batch_size=batch_size):
-        with torch.inference_mode(), deployed.execution.autocast(deployed.device):
-            logits = model(batch.images).float()
-        best = logits.softmax(1).topk(min(top, len(deployed.classes)), dim=1)
-        rows = zip(batch.index.tolist(), best.indices.tolist(), best.values.tolist(), strict=True)
-        for index, places, probabilities in rows:
-            names = tuple(deployed.classes[place] for place in places)
-            yield Answer(split.name(index), names, tuple(probabilities))
+        shares = probabilities(deployed, model, batch.images).cpu()
+        for index, row in zip(batch.index.tolist(), shares, strict=True):
+            yield Answer.of(split.name(index), row, deployed.classes, top=top)
+
+
+def probabilities(deployed: Deployed, model: nn.Module, images: Tensor) -> Tensor:
+    """Returns how probable each class is by `model`, the run's network or its fast form.
+
+    images: [N, C, S, S] on the run's device, normalised -> [N, K] in fp32
+    """
+    with torch.inference_mode(), deployed.execution.autocast(deployed.device):
+        logits: Tensor = model(images)
+        return logits.float().softmax(1)
 
 
 def fast_form(deployed: Deployed, *, batch_size: int) -> nn.Module:

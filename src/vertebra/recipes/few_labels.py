@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vertebra.data.survey import Survey
+from vertebra.engine.execution import Precision
 from vertebra.engine.observers import View
 from vertebra.errors import CheckpointError, RecipeError
 from vertebra.recipes.codec import to_data
 from vertebra.recipes.fit import fit
 from vertebra.recipes.materials import Materials, arrange
+from vertebra.recipes.precision import fit_precision, in_precision
 from vertebra.recipes.prepare import prepare
 from vertebra.recipes.probe import Subject
 from vertebra.recipes.recipe import Recipe, Selection
@@ -93,6 +95,31 @@ def plan(few: FewLabels, subject: Subject, found: Survey, source: str) -> tuple[
                 name = f"{how}-{share:g}-{seed}"
                 trials.append(Trial(name, share, seed, is_pretrained, recipe, materials))
     return tuple(trials)
+
+
+def in_one_precision(
+    trials: Sequence[Trial], out: Path, *, precision: Precision | None
+) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    """Returns the trials in one precision, and a sentence where that was fitted.
+
+    precision: None takes that of the trials that lie below `out`, or else what suits the first one
+               here.
+    """
+    recipes = [trial.recipe for trial in trials]
+    notes: tuple[str, ...] = ()
+    precision = precision or _precision_below(trials, out)
+    if precision is None:
+        fitted, notes = fit_precision(recipes[0], others=recipes[1:])
+        precision = fitted.execution.precision
+    same = (trial._replace(recipe=in_precision(trial.recipe, precision)) for trial in trials)
+    return tuple(same), notes
+
+
+def _precision_below(trials: Sequence[Trial], out: Path) -> Precision | None:
+    for trial in trials:
+        if RunDirectory(out / trial.name).recipe.is_file():
+            return load(out / trial.name).execution.precision
+    return None
 
 
 def _on(recipe: Recipe, subject: Subject, source: str, *, share: float, seed: int) -> Recipe:

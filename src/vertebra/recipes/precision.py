@@ -6,7 +6,7 @@ conversions. So there a pass is measured in both.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vertebra.bench.account import account
 from vertebra.contracts import Classifier
 from vertebra.engine.execution import Execution, Precision, has_bf16
+from vertebra.engine.heap import give_back
 from vertebra.errors import RecipeError
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.materials import build_model
@@ -30,18 +31,28 @@ batch of 128 at 32 px has about half as many, was slower in bf16."""
 MEASURED_IMAGES = 16
 """Images at most in a pass that is measured."""
 
-_PATH = "execution.precision"
+PATH = "execution.precision"
+"""Where a recipe has its precision."""
 
 
-def fit_precision(recipe: Recipe, *, fixed: Collection[str] = (), processes: int = 1) -> Fitted:
+def fit_precision(
+    recipe: Recipe,
+    *,
+    fixed: Collection[str] = (),
+    processes: int = 1,
+    others: Sequence[Recipe] = (),
+) -> Fitted:
     """Returns the recipe in bf16 if that is faster here, with a sentence that says so.
 
     What has been asked for (`fixed`) stays, and so does fp32 for several processes on CPUs, which
     could come to different ends.
+
+    others: recipes that are to have the same precision, whatever is faster for them; fp32 stays
+            where one of them would be refused in bf16.
     """
     same = Fitted(recipe, ())
     device = recipe.execution.resolve()
-    if {_PATH, "execution"} & set(fixed) or recipe.execution.precision == "bf16":
+    if {PATH, "execution"} & set(fixed) or recipe.execution.precision == "bf16":
         return same
     if not has_bf16(device):
         return same
@@ -49,12 +60,18 @@ def fit_precision(recipe: Recipe, *, fixed: Collection[str] = (), processes: int
     if device.type == "cpu":
         if processes > 1 or recipe.execution.compile or not _may_gain(recipe):
             return same
+        if not all(map(_is_allowed, others)):
+            return same
         times = gain(recipe, device)
         if times < CLEAR:
             return same
         reason = f"a pass is {times:.1f} times as fast here"
-    half = replace(recipe, execution=replace(recipe.execution, precision="bf16"))
-    return Fitted(half, (f"{_PATH}: fp32 -> bf16, {reason}",))
+    return Fitted(in_precision(recipe, "bf16"), (f"{PATH}: fp32 -> bf16, {reason}",))
+
+
+def in_precision(recipe: Recipe, precision: Precision) -> Recipe:
+    """Returns the recipe in another precision."""
+    return replace(recipe, execution=replace(recipe.execution, precision=precision))
 
 
 def check_precision(recipe: Recipe, model: Classifier) -> None:
@@ -89,6 +106,8 @@ def gain(recipe: Recipe, device: torch.device) -> float:
     executions = [replace(recipe.execution, precision=way) for way in ways]
     rounds = [[_seconds(net, images, each) for each in executions] for _ in range(3)]
     single, half = (min(times) for times in zip(*rounds[1:], strict=True))  # the first warms up
+    del net, images
+    give_back(device)
     return single / half
 
 
@@ -111,13 +130,24 @@ def _coarsest(model: Classifier) -> int:
     return max(each.stride for each in model.backbone.maps)
 
 
+def _is_allowed(recipe: Recipe) -> bool:
+    """Says whether a CPU may compute it in bf16, see `check_precision`."""
+    return 2 * _smallest(recipe) > _coarsest(_outline(recipe))
+
+
 def _may_gain(recipe: Recipe) -> bool:
-    """Says whether bf16 is allowed (see `check_precision`), and there is enough to compute."""
+    """Says whether a CPU may compute it in bf16, and there is enough to compute."""
+    if not _is_allowed(recipe):
+        return False
     phase = recipe.phases[-1]
     preprocess = phase.data.preprocess
-    with torch.device("meta"):
-        model = build_model(recipe, 2)
-    if 2 * _smallest(recipe) <= _coarsest(model):
-        return False
-    cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
+    cost = account(
+        _outline(recipe), image_size=preprocess.image_size, in_channels=preprocess.channels
+    )
     return phase.pass_size * cost.macs >= WORTH_MEASURING
+
+
+def _outline(recipe: Recipe) -> Classifier:
+    """Returns the recipe's network without weights."""
+    with torch.device("meta"):
+        return build_model(recipe, 2)

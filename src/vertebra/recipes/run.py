@@ -8,6 +8,7 @@ from vertebra.engine import checkpoint
 from vertebra.engine.clock import Clock
 from vertebra.engine.distributed import World, joined
 from vertebra.engine.environment import describe
+from vertebra.engine.heap import give_back
 from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.loop import Training
 from vertebra.engine.memory import peak_memory_mb
@@ -205,6 +206,7 @@ class _Run:
     def _report(self, phase: PhaseRun) -> RunRecord:
         """Judges the selected weights on the split that nothing has seen, and writes the files."""
         place, prepared, training = self.directory, self.prepared, phase.training
+        give_back(training.device)
         best = checkpoint.load(place.checkpoints / "best")
         training.deployable().load_state_dict(best.tensors["model"])
         evaluation = self._judge(training)

@@ -1,4 +1,5 @@
-"""A page in one file: opens from a disk, draws its plots, loads nothing and sends nothing."""
+"""A page in one file: opens from a disk, draws its plots, loads nothing and sends nothing; or it is
+a server's, and asks that one alone."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from vertebra.report.markup import Html, element, join
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
+_ASKING = f"{_POLICY}; connect-src 'self'"
 
 
 def document(title: str, body: Html, *, figures: Mapping[str, Json]) -> str:
@@ -20,21 +22,34 @@ def document(title: str, body: Html, *, figures: Mapping[str, Json]) -> str:
 
     figures: in plotly's JSON, with colours as "var(--blue)".
     """
+    return _whole(_head(title, _POLICY), body, _scripts(figures))
+
+
+def asking_document(title: str, body: Html, *, style: str, script: str) -> str:
+    """Returns the HTML of a page without plots that may ask the server which it came from.
+
+    style, script: names of files beside this one, for what it has of its own.
+    """
+    head = [*_head(title, _ASKING), element("style", _part(style))]
+    return _whole(head, body, element("script", _part(script)))
+
+
+def _whole(head: list[Html], body: Html, scripts: Html) -> str:
     return "\n".join(
         [
             "<!doctype html>",
             '<html lang="en">',
-            element("head", *_head(title)),
-            element("body", body, _scripts(figures)),
+            element("head", *head),
+            element("body", body, scripts),
             "</html>\n",
         ]
     )
 
 
-def _head(title: str) -> list[Html]:
+def _head(title: str, policy: str) -> list[Html]:
     return [
         element("meta", attributes={"charset": "utf-8"}),
-        element("meta", attributes={"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        element("meta", attributes={"http-equiv": "Content-Security-Policy", "content": policy}),
         element(
             "meta",
             attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"},

@@ -17,7 +17,7 @@ class Html(str):
 Content: TypeAlias = str | Html
 """What an element holds: text, or HTML made by `element`."""
 
-_WITHOUT_END = ("img", "link", "meta")
+_WITHOUT_END = ("img", "input", "link", "meta")
 
 
 def element(name: str, *content: Content, attributes: Mapping[str, str] | None = None) -> Html:

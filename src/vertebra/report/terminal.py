@@ -75,7 +75,7 @@ def found_table(
         shown = Text(say.count(refused), style="yellow" if refused else "")
         counts.add_row(_text(split), say.count(part["found"]), say.count(part["used"]), shown)
     facts = {
-        "classes": _class_list(classes) if classes else "none",
+        "classes": class_list(classes) if classes else "none",
         "used as": used_as,
         "not used": notes,
     }
@@ -161,6 +161,13 @@ def names_table(
     return table
 
 
+def class_list(classes: Sequence[str]) -> str:
+    """Returns how many classes there are, and the first of them by name."""
+    rest = len(classes) - _MOST_CLASSES
+    shown = ", ".join(classes[:_MOST_CLASSES]) + (f", and {rest} more" if rest > 0 else "")
+    return f"{len(classes)}: {shown}"
+
+
 def _total(plan: RunPlan) -> str | None:
     if plan.total_seconds is None:
         return None
@@ -208,12 +215,6 @@ def _facts(values: Mapping[str, str | Sequence[str] | None]) -> Table:
         for place, line in enumerate(lines):
             table.add_row(_text(name if place == 0 else ""), _text(line))
     return table
-
-
-def _class_list(classes: Sequence[str]) -> str:
-    rest = len(classes) - _MOST_CLASSES
-    shown = ", ".join(classes[:_MOST_CLASSES]) + (f", and {rest} more" if rest > 0 else "")
-    return f"{len(classes)}: {shown}"
 
 
 def _refused(data: Mapping[str, Json], most: int) -> list[Text]:
