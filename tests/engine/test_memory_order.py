@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def weights() -> list[nn.Parameter]:
     generator = torch.Generator().manual_seed(1)
     net = nn.ModuleList(
-        [nn.Conv2d(8, 6, 3), nn.Conv2d(6, 4, 1), nn.Conv3d(3, 4, 3), nn.Linear(5, 2)]
+        [nn.Conv2d(96, 80, 3), nn.Conv2d(300, 300, 1), nn.Conv3d(60, 50, 3), nn.Linear(5, 2)]
     )
     for each in net.parameters():
         nn.init.normal_(each, generator=generator)
@@ -89,8 +89,8 @@ def test_a_gradient_that_lies_otherwise_is_left_to_the_optimizer():
     assert parameters[0].grad is not None
     parameters[0].grad = parameters[0].grad.contiguous()
     with in_memory_order(optimizer):
-        assert parameters[0].shape == (6, 8, 3, 3)
-        assert parameters[4].shape == (4, 3, 3, 3, 3)
+        assert parameters[0].shape == (80, 96, 3, 3)
+        assert parameters[4].shape == (50, 3, 3, 3, 60)
 
 
 def test_weights_are_turned_back_after_an_error():
@@ -98,6 +98,15 @@ def test_weights_are_turned_back_after_an_error():
     optimizer = SGD(lr=0.1).build([ParameterGroup("all", parameters, decays=True)], CPU)
     draw_gradients(parameters, 0)
     with pytest.raises(ZeroDivisionError), in_memory_order(optimizer):
-        assert parameters[0].shape == (6, 3, 3, 8)
+        assert parameters[0].shape == (80, 3, 3, 96)
         raise ZeroDivisionError
-    assert parameters[0].shape == (6, 8, 3, 3)
+    assert parameters[0].shape == (80, 96, 3, 3)
+
+
+def test_small_weights_stay_as_they_are():
+    small = nn.Conv2d(8, 8, 3)
+    lay_out_by_pixel(small)
+    optimizer = SGD(lr=0.1).build([ParameterGroup("all", [small.weight], decays=True)], CPU)
+    draw_gradients([small.weight], 0)
+    with in_memory_order(optimizer):
+        assert small.weight.shape == (8, 8, 3, 3)

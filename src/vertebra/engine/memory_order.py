@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from vertebra.layers.layout import LAYOUTS
 
+_LARGE = 2**16
+"""Numbers of a weight from which the copy takes longer than to turn it."""
+
 
 @contextmanager
 def in_memory_order(optimizer: torch.optim.Optimizer) -> Generator[None]:
-    """Within it, weights of convolutions that lie by pixel, [K, C, h, w], appear as [K, h, w, C],
-    and so do their gradients and what the optimizer keeps of them."""
+    """Within it, large weights of convolutions that lie by pixel, [K, C, h, w], appear as
+    [K, h, w, C], and so do their gradients and what the optimizer keeps of them."""
     turned = [each for each in _updated(optimizer) if _lies_by_pixel(optimizer, each)]
     for parameter in turned:
         _turn(optimizer, parameter, [0, *range(2, parameter.ndim), 1])
@@ -35,7 +38,7 @@ def _updated(optimizer: torch.optim.Optimizer) -> Iterator[nn.Parameter]:
 
 def _lies_by_pixel(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
     is_plain = parameter.is_contiguous() or parameter.ndim not in LAYOUTS
-    if is_plain or parameter.device.type != "cpu":
+    if is_plain or parameter.numel() < _LARGE or parameter.device.type != "cpu":
         return False
     alike = [parameter.grad, *_kept(optimizer, parameter).values()]
     return parameter.is_contiguous(memory_format=LAYOUTS[parameter.ndim]) and all(
