@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vertebra.engine.convolutions_on_cpu import ConvolutionsOnCpu, is_wide
 from vertebra.engine.execution import Execution
@@ -114,3 +115,10 @@ def test_networks_without_such_convolutions_are_not_looked_at():
     images = draw(3, 256, 4, 4)
     with Execution().autocast(CPU):
         assert "Convolution" in nn.Conv2d(256, 8, 3)(images).grad_fn.name()
+
+
+def test_arguments_may_be_named():
+    conv, images = nn.Conv2d(256, 8, 3), draw(3, 256, 4, 4)
+    with Execution().autocast(CPU, is_wide=True):
+        found = F.conv2d(input=images, weight=conv.weight, bias=conv.bias)
+    torch.testing.assert_close(found, conv(images), rtol=1e-4, atol=1e-4)

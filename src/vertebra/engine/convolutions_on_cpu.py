@@ -29,9 +29,9 @@ _SMALL_FOR_ONE = 8 * 8
 
 
 class _Convolution(NamedTuple):
-    """What `conv2d` is given; images [N, C, H, W]."""
+    """What `conv2d` is given, by its names; input: images [N, C, H, W]."""
 
-    images: Tensor
+    input: Tensor
     weight: Tensor
     bias: Tensor | None = None
     stride: Any = 1
@@ -41,7 +41,7 @@ class _Convolution(NamedTuple):
 
     @property
     def is_depthwise(self) -> bool:
-        return 1 < self.groups == self.images.shape[1]
+        return 1 < self.groups == self.input.shape[1]
 
     def by_patches(self, dtype: torch.dtype) -> Window | None:
         """Returns what the kernel reads where a product of patches of this type is faster."""
@@ -50,23 +50,23 @@ class _Convolution(NamedTuple):
             return None
         height, width = self.weight.shape[2:]
         window = Window((height, width), _pair(self.stride), _pair(self.padding))
-        rows, columns = window.positions(*self.images.shape[2:])
+        rows, columns = window.positions(*self.input.shape[2:])
         most = _SMALL[dtype]
         if window.size == (1, 1) and window.padding == (0, 0):
             if dtype == torch.bfloat16:
                 return window
             most = _SMALL_FOR_ONE
-        is_small = rows * columns <= most and self.images.shape[1] >= _MANY_CHANNELS
+        is_small = rows * columns <= most and self.input.shape[1] >= _MANY_CHANNELS
         return window if is_small else None
 
     @property
     def _lies_by_pixel(self) -> bool:
-        return self.images.is_contiguous(memory_format=torch.channels_last)
+        return self.input.is_contiguous(memory_format=torch.channels_last)
 
 
 def _pair(setting: Any) -> tuple[int, int]:
-    down, across = (setting, setting) if isinstance(setting, int) else setting
-    return down, across
+    sides = [setting] if isinstance(setting, int) else [*setting]  # one stands for both
+    return sides[0], sides[-1]
 
 
 def is_wide(network: nn.Module) -> bool:
@@ -99,10 +99,10 @@ class ConvolutionsOnCpu(TorchFunctionMode):
         given = _Convolution(*args, **kwargs)
         if given.is_depthwise and self._dtype == torch.bfloat16:
             with torch.autocast("cpu", enabled=False):
-                single = given._replace(images=given.images.float())
+                single = given._replace(input=given.input.float())
                 return func(*single).to(torch.bfloat16)
         window = given.by_patches(self._dtype)
         if window is not None:
-            pixels = given.images.permute(0, 2, 3, 1)
+            pixels = given.input.permute(0, 2, 3, 1)
             return convolve(pixels, given.weight, given.bias, window).permute(0, 3, 1, 2)
         return func(*args, **kwargs)
