@@ -51,6 +51,17 @@ def test_a_training_step_holds_weights_gradients_momentum_and_images():
     assert held <= bytes_of(prepare) <= held + 4 * 150
 
 
+def test_what_a_network_is_recorded_with_takes_no_memory():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()).eval()
+    images = torch.zeros(2, 3, 8, 8)
+    with LiveBytes() as bytes_alive:
+        torch.export.export(net, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    assert type(bytes_alive.peak) is int
+    with LiveBytes() as real, torch.no_grad():
+        net(images)
+    assert real.peak > bytes_alive.peak
+
+
 def test_a_deeper_network_holds_its_features_only_when_it_learns():
     def prepare(layers, is_training):
         def build():

@@ -52,6 +52,17 @@ def test_a_run_is_measured_as_it_sees_images(trained, tmp_path):
     assert (record["model"], record["image_size"]) == (str(trained[0]), 16)
 
 
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_the_fast_form_is_measured_and_printed(trained, tmp_path, batch_size):
+    out = tmp_path / "records.json"
+    flags = ["--optimized", *QUICK[:1], QUICK[2], f"--batch-size={batch_size}"]
+    said = vertebra("bench", trained[0], *flags, "--json", out)
+    assert (said.code, said.err) == (0, "")
+    assert "form optimized" in " ".join(said.out.split())
+    (record,) = json.loads(out.read_text())
+    assert isinstance(record["inference_memory_mb"], float)
+
+
 @pytest.mark.slow
 def test_settings_reach_the_record(trained, tmp_path):
     out = tmp_path / "records.json"
@@ -69,6 +80,7 @@ def test_settings_reach_the_record(trained, tmp_path):
         "compile": False,
         "channels_last": True,
         "fused": True,
+        "optimized": False,
         "budget_s": 0.01,
     }
 
