@@ -6,7 +6,6 @@ from asyncio import gather, get_running_loop, wrap_future
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 from torch import Tensor
@@ -66,12 +65,7 @@ class Desk:
         self._stack.enter_context(self._decoding)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @contextmanager
