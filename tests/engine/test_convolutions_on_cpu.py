@@ -1,12 +1,15 @@
-"""Convolutions that go another way in bf16 give what autocast gives, up to rounding."""
+"""Convolutions that go another way give the same, up to rounding."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vertebra.engine.convolutions_on_cpu import ConvolutionsOnCpu, is_wide
-from vertebra.engine.execution import Execution
+from vertebra.engine.convolutions_on_cpu import ConvolutionsOnCpu
+from vertebra.engine.execution import Execution, Precision
+from vertebra.engine.gradient_checkpointing import checkpoint_blocks
+from vertebra.layers.standardised_conv import StandardisedConv2d
+from vertebra.tasks.classify import create_model
 
 CPU = torch.device("cpu")
 
@@ -41,14 +44,20 @@ def pass_through(conv: nn.Conv2d, images: Tensor) -> tuple[Tensor, ...]:
     return found, *gradients
 
 
+def is_product(found: Tensor) -> bool:
+    """Says whether the convolution went as a matrix product."""
+    assert found.grad_fn is not None
+    return "Permute" in found.grad_fn.name()
+
+
 @pytest.mark.parametrize("conv", CONVOLUTIONS, ids=str)
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_answers_and_gradients_are_near_those_in_fp32(conv: nn.Conv2d, layout: torch.memory_format):
     images = draw(3, conv.in_channels, 9, 7).contiguous(memory_format=layout)
-    wanted = pass_through(conv, images)
+    wanted = pass_through(conv, images.contiguous())
     with torch.autocast("cpu", torch.bfloat16):
         usual = pass_through(conv, images)
-        with ConvolutionsOnCpu(torch.bfloat16):
+        with ConvolutionsOnCpu(conv, torch.bfloat16).taken():
             found = pass_through(conv, images)
     for exact, theirs, ours in zip(wanted, usual, found, strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
@@ -58,67 +67,83 @@ def test_answers_and_gradients_are_near_those_in_fp32(conv: nn.Conv2d, layout: t
 
 def test_gradients_of_depthwise_convolutions_are_computed_in_fp32():
     conv, images = CONVOLUTIONS[0], draw(3, 8, 9, 7).bfloat16().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16), ConvolutionsOnCpu(torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16), ConvolutionsOnCpu(conv, torch.bfloat16).taken():
         found = conv(images)
     (gradient,) = torch.autograd.grad(found.float().sum(), [conv.weight])
-    exact = torch.nn.functional.conv2d(images.float(), conv.weight, conv.bias, padding=2, groups=8)
+    exact = F.conv2d(images.float(), conv.weight, conv.bias, padding=2, groups=8)
     (wanted,) = torch.autograd.grad(exact.sum(), [conv.weight])
     torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-4)
 
 
-def test_a_run_in_bf16_on_a_cpu_goes_that_way_unless_it_is_compiled():
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_on_a_cpu_goes_that_way_unless_it_is_compiled(precision: Precision):
     conv, images = CONVOLUTIONS[2], draw(3, 8, 9, 7)
-    names = {}
     for compiled in (False, True):
-        with Execution(precision="bf16", compile=compiled).autocast(CPU):
-            names[compiled] = conv(images).grad_fn.name()
-    assert "Permute" in names[False] and "Convolution" in names[True]
-    with Execution().autocast(CPU):
-        assert conv(images).dtype == torch.float32
+        execution = Execution(precision=precision, compile=compiled)
+        with execution.convolving(conv, CPU)(), execution.autocast(CPU):
+            assert is_product(conv(images)) != compiled
 
 
 @pytest.mark.parametrize(
-    ("conv", "side", "is_product"),
+    ("conv", "side", "expected"),
     [
         (nn.Conv2d(256, 8, 3, padding=1), 4, True),
         (nn.Conv2d(256, 8, 3, stride=2, padding=1), 8, True),
         (nn.Conv2d(256, 8, 3, padding=1), 5, False),  # too many positions
         (nn.Conv2d(128, 8, 3, padding=1), 4, False),  # too few channels
+        (nn.Conv2d(128, 8, 3, padding=1), 1, True),  # one position
+        (nn.Conv2d(128, 8, 3, stride=2, padding=1), 2, True),
         (nn.Conv2d(256, 8, 3, padding="same"), 4, False),
-        (nn.Conv2d(256, 8, 1), 8, True),
-        (nn.Conv2d(256, 8, 1), 9, False),
-        (nn.Conv2d(256, 8, 1, stride=2), 16, True),
-        (nn.Conv2d(256, 8, 1, padding=1), 4, False),
+        (nn.Conv2d(256, 8, 3, padding=1, padding_mode="circular"), 4, False),
+        (nn.Conv2d(16, 8, 1), 36, True),
+        (nn.Conv2d(16, 8, 1), 37, False),  # 3 * 37 * 37 rows are too many
+        (nn.Conv2d(16, 8, 1, stride=2), 72, True),
+        (nn.Conv2d(16, 8, 1, stride=2), 74, False),
+        (nn.Conv2d(15, 8, 1, stride=2), 74, True),  # or memory is overwritten
+        (nn.Conv2d(128, 8, 1, padding=1), 4, False),
     ],
 )
-def test_small_maps_of_many_channels_are_products_in_fp32_too(
-    conv: nn.Conv2d, side: int, is_product: bool
-):
+def test_small_maps_are_products_in_fp32_too(conv: nn.Conv2d, side: int, expected: bool):
     images = draw(3, conv.in_channels, side, side)
-    wanted = pass_through(conv, images)
-    with Execution().autocast(CPU, is_wide=True):
+    wanted = pass_through(conv, images.contiguous())
+    with Execution().convolving(conv, CPU)():
         found = pass_through(conv, images)
-    assert ("Permute" in found[0].grad_fn.name()) == is_product
+    assert is_product(found[0]) == expected
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
-    with Execution().autocast(
-        CPU, is_wide=True
-    ):  # channels of a pixel apart: oneDNN orders them anew anyway
-        assert "Convolution" in conv(images.contiguous()).grad_fn.name()
+    if side > 1:  # channels of a pixel apart
+        with Execution().convolving(conv, CPU)():
+            assert not is_product(conv(images.contiguous()))
 
 
-def test_networks_without_such_convolutions_are_not_looked_at():
-    narrow = nn.Sequential(nn.Conv2d(128, 8, 3), nn.Linear(512, 8))
-    assert not is_wide(narrow)
-    assert not is_wide(nn.Conv2d(256, 256, 3, groups=2))
-    assert is_wide(nn.Sequential(narrow, nn.Conv2d(256, 8, 3)))
-    images = draw(3, 256, 4, 4)
-    with Execution().autocast(CPU):
-        assert "Convolution" in nn.Conv2d(256, 8, 3)(images).grad_fn.name()
-
-
-def test_arguments_may_be_named():
+def test_nothing_stays_in_the_network():
     conv, images = nn.Conv2d(256, 8, 3), draw(3, 256, 4, 4)
-    with Execution().autocast(CPU, is_wide=True):
-        found = F.conv2d(input=images, weight=conv.weight, bias=conv.bias)
-    torch.testing.assert_close(found, conv(images), rtol=1e-4, atol=1e-4)
+    before = [*vars(conv)]
+    with pytest.raises(KeyError), ConvolutionsOnCpu(conv, torch.float32).taken():
+        assert is_product(conv(images))
+        raise KeyError
+    assert [*vars(conv)] == before and not is_product(conv(images))
+
+
+def test_convolutions_with_weights_of_their_own_go_that_way_too():
+    conv, images = StandardisedConv2d(8, 6, 1), draw(3, 8, 9, 7)
+    wanted = pass_through(conv, images)
+    with Execution().convolving(conv, CPU)():
+        found = pass_through(conv, images)
+    assert is_product(found[0])
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_blocks_that_compute_again_go_the_same_way(precision: Precision):
+    network = create_model("resnet18", num_classes=4)
+    execution = Execution(precision=precision, gradient_checkpointing=True)
+    execution.place(network, CPU)
+    assert checkpoint_blocks(network) > 0
+    images = draw(4, 3, 64, 64)
+    with execution.convolving(network, CPU)():
+        with execution.autocast(CPU):
+            loss = network(images).float().square().sum()
+        loss.backward()
+    assert all(each.grad is not None for each in network.parameters())

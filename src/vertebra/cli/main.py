@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from vertebra.cli.ending import Ending
 from vertebra.errors import VertebraError
 from vertebra.lookup import find
 
@@ -57,7 +58,8 @@ STUDIES: Mapping[str, str] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
-    sys.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
+    ending = Ending()
+    ending.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def command(arguments: list[str]) -> int:

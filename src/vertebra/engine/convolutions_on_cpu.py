@@ -1,108 +1,106 @@
 """Convolutions by the faster of torch's ways where a CPU trains; results round otherwise.
 
-small maps   of many channels, as matrix products: oneDNN spends its time there on the order of the
-             weights and of their gradient. Two cores took 1.5 to 3.5 times as long for 512 channels
-             at 4 px and below in fp32, and up to 8 times in bf16, where 7 px gain too.
-1x1          the same, as linear maps over channels; in bf16 of every map.
+one position a kernel that has but one on the map, as a matrix product: 1.1 to 9.8 times as fast in
+             a step on two cores, the more so the more channels there are.
+small maps   of many channels, as matrix products of patches: oneDNN spends its time there on the
+             order of the weights and of their gradient. Two cores took 1.5 to 3.5 times as long for
+             512 channels at 4 px and below in fp32, and up to 8 times in bf16, where 7 px gain too.
+1x1          as linear maps over channels: in fp32 where there are few rows, in bf16 always.
 depthwise    in bf16, in fp32: they read and write much and compute little, so bf16 gains nothing
              forward, and torch 2.15 has no fast kernel backward. The gradient of 5x5 weights takes
              six times as long as in fp32, and that of images twelve times where the convolution
              strides.
+
+A strided 1x1 convolution of fewer than 16 channels goes as a linear map for another reason: torch
+2.15 writes past the end of memory in its fp32 gradient.
+
+Both passes have to be made within it: what is computed again in the backward pass must go the same
+way.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from vertebra.engine.patches import Window, convolve
 
 _MANY_CHANNELS = 256
 _SMALL = {torch.float32: 4 * 4, torch.bfloat16: 8 * 8}
-"""Positions at most of a small map for a kernel that reads several pixels."""
+"""Positions at most of a small map."""
 
-_SMALL_FOR_ONE = 8 * 8
-"""And in fp32 for a kernel that reads one: its product copies nothing."""
+_FEW_ROWS = 4096
+"""Of a product in fp32, one for each position of each image: oneDNN takes as long for more."""
 
+_UNSAFE_CHANNELS = 16
+"""Strided 1x1 convolutions of fewer have no safe gradient in fp32."""
 
-class _Convolution(NamedTuple):
-    """What `conv2d` is given, by its names; input: images [N, C, H, W]."""
-
-    input: Tensor
-    weight: Tensor
-    bias: Tensor | None = None
-    stride: Any = 1
-    padding: Any = 0
-    dilation: Any = 1
-    groups: int = 1
-
-    @property
-    def is_depthwise(self) -> bool:
-        return 1 < self.groups == self.input.shape[1]
-
-    def by_patches(self, dtype: torch.dtype) -> Window | None:
-        """Returns what the kernel reads where a product of patches of this type is faster."""
-        is_plain = self.groups == 1 and {*_pair(self.dilation)} == {1}
-        if not is_plain or isinstance(self.padding, str) or not self._lies_by_pixel:
-            return None
-        height, width = self.weight.shape[2:]
-        window = Window((height, width), _pair(self.stride), _pair(self.padding))
-        rows, columns = window.positions(*self.input.shape[2:])
-        most = _SMALL[dtype]
-        if window.size == (1, 1) and window.padding == (0, 0):
-            if dtype == torch.bfloat16:
-                return window
-            most = _SMALL_FOR_ONE
-        is_small = rows * columns <= most and self.input.shape[1] >= _MANY_CHANNELS
-        return window if is_small else None
-
-    @property
-    def _lies_by_pixel(self) -> bool:
-        return self.input.is_contiguous(memory_format=torch.channels_last)
+_Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""From images, weight and bias to what the convolution makes of them."""
 
 
-def _pair(setting: Any) -> tuple[int, int]:
-    sides = [setting] if isinstance(setting, int) else [*setting]  # one stands for both
-    return sides[0], sides[-1]
+class ConvolutionsOnCpu:
+    """The convolutions of a network that a CPU may compute faster in another way.
+
+    network: may be called, trained and copied as ever; nothing of this stays in it.
+    dtype:   in which it computes: fp32, or bf16 by autocast.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        found = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
+        ways = [(each, _faster(each, dtype)) for each in found]
+        self._ways = [(conv, way) for conv, way in ways if way is not None]
+
+    @contextmanager
+    def taken(self) -> Generator[None]:
+        """Has them go the faster way within."""
+        for conv, way in self._ways:
+            vars(conv)["_conv_forward"] = way
+        try:
+            yield
+        finally:
+            for conv, _ in self._ways:
+                vars(conv).pop("_conv_forward", None)
 
 
-def is_wide(network: nn.Module) -> bool:
-    """Says whether a network may have small maps of many channels: in fp32 the others are spared
-    what it costs to look at every call, a fifteenth of a step of small networks."""
-    return any(
-        isinstance(each, nn.Conv2d) and each.in_channels >= _MANY_CHANNELS and each.groups == 1
-        for each in network.modules()
-    )
+def _faster(conv: nn.Conv2d, dtype: torch.dtype) -> _Way | None:
+    """Returns another way to compute it, if there is one."""
+    usual: _Way = conv._conv_forward  # pyright: ignore[reportPrivateUsage]
+    if conv.padding_mode != "zeros":
+        return None
+    if 1 < conv.groups == conv.in_channels:
+        return _in_fp32(usual) if dtype == torch.bfloat16 else None
+    if conv.groups > 1 or isinstance(conv.padding, str) or {*conv.dilation} != {1}:
+        return None
+    (h, w), (down, across), (top, left) = conv.kernel_size, conv.stride, conv.padding
+    window = Window((h, w), (down, across), (top, left))
+    return _as_product(usual, window, conv.in_channels, dtype)
 
 
-class ConvolutionsOnCpu(TorchFunctionMode):
-    """On a CPU, in fp32 or within autocast to bf16: convolutions go the faster way, all else its
-    own."""
+def _in_fp32(usual: _Way) -> _Way:
+    def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return usual(images.float(), weight, bias).to(torch.bfloat16)
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self._dtype = dtype
+    return forward
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not F.conv2d:
-            return func(*args, **kwargs)
-        given = _Convolution(*args, **kwargs)
-        if given.is_depthwise and self._dtype == torch.bfloat16:
-            with torch.autocast("cpu", enabled=False):
-                single = given._replace(input=given.input.float())
-                return func(*single).to(torch.bfloat16)
-        window = given.by_patches(self._dtype)
-        if window is not None:
-            pixels = given.input.permute(0, 2, 3, 1)
-            return convolve(pixels, given.weight, given.bias, window).permute(0, 3, 1, 2)
-        return func(*args, **kwargs)
+
+def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) -> _Way:
+    is_pointwise = window.size == (1, 1) and window.padding == (0, 0)
+    is_always = dtype == torch.bfloat16 or (window.stride != (1, 1) and channels < _UNSAFE_CHANNELS)
+
+    def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        count, _, height, width = images.shape
+        rows, columns = window.positions(height, width)
+        positions = rows * columns
+        if is_pointwise:
+            pays = is_always or count * positions <= _FEW_ROWS
+        else:
+            is_small = channels >= _MANY_CHANNELS and positions <= _SMALL[dtype]
+            pays = is_small or positions == 1
+        if not pays or not images.is_contiguous(memory_format=torch.channels_last):
+            return usual(images, weight, bias)
+        return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+
+    return forward

@@ -1,8 +1,8 @@
 """Where and in which numbers a run computes: device, precision, memory layout, compilation,
 workers."""
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,17 +69,20 @@ class Execution:
         if not self.gradient_checkpointing:  # there memory counts for more than time
             keep_in_heap(device)
 
-    def autocast(
-        self, device: torch.device, *, is_wide: bool = False
-    ) -> AbstractContextManager[Any]:
-        """Returns the context in which losses are computed.
-
-        is_wide: whether the network has convolutions of many channels, see `is_wide`.
-        """
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Returns the context in which losses and answers are computed."""
         is_half = self.precision == "bf16"
-        if device.type == "cpu" and not self.compile and (is_half or is_wide):
-            return _on_cpu(is_half=is_half)
         return torch.autocast(device.type, dtype=torch.bfloat16) if is_half else nullcontext()
+
+    def convolving(
+        self, network: nn.Module, device: torch.device
+    ) -> Callable[[], AbstractContextManager[None]]:
+        """Returns what makes the context of a step, of both its passes, in which convolutions go
+        the way that is faster on the device."""
+        if device.type != "cpu" or self.compile:
+            return nullcontext
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return ConvolutionsOnCpu(network, dtype).taken
 
     @property
     def layout(self) -> torch.memory_format:
@@ -98,13 +101,6 @@ class Execution:
         if self.workers is not None:
             return self.workers
         return 0 if in_memory else max(1, min(8, usable_cores() // processes))
-
-
-@contextmanager
-def _on_cpu(*, is_half: bool) -> Generator[None]:
-    dtype = torch.bfloat16 if is_half else torch.float32
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_half), ConvolutionsOnCpu(dtype):
-        yield
 
 
 def has_bf16(device: torch.device) -> bool:

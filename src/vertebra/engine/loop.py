@@ -20,7 +20,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vertebra.contracts import Batch, Losses, Method, Progress
 from vertebra.engine.averaging import Average
-from vertebra.engine.convolutions_on_cpu import is_wide
 from vertebra.engine.distributed import World
 from vertebra.engine.execution import Execution
 from vertebra.engine.memory_order import in_memory_order
@@ -57,9 +56,9 @@ class Training:
     earlier_steps: int = 0
 
     @cached_property
-    def is_wide(self) -> bool:
-        """Whether it has convolutions of many channels, see `is_wide`."""
-        return is_wide(self.method)
+    def convolving(self) -> Callable[[], AbstractContextManager[None]]:
+        """What makes the context of a step, see `Execution.convolving`."""
+        return self.execution.convolving(self.method, self.device)
 
     def deployable(self) -> nn.Module:
         """Returns what is evaluated and handed on: the average, if there is one."""
@@ -165,8 +164,9 @@ def update(
     images = 0
     for micro in range(training.accumulate):
         batch = next(stream)
-        with _exchange(forward, is_last=micro == training.accumulate - 1):
-            with training.execution.autocast(training.device, is_wide=training.is_wide):
+        is_last = micro == training.accumulate - 1
+        with _exchange(forward, is_last=is_last), training.convolving():
+            with training.execution.autocast(training.device):
                 losses = forward(batch, progress)
             (losses.total / training.accumulate).backward()
         seen.append(Losses(losses.total.detach(), losses.parts))

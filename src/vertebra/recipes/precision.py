@@ -113,9 +113,10 @@ def gain(recipe: Recipe, device: torch.device) -> float:
 
 def _seconds(net: nn.Module, images: Tensor, execution: Execution) -> float:
     began = time.perf_counter()
-    with execution.autocast(images.device):
-        logits = net(images)
-    logits.float().square().mean().backward()
+    with execution.convolving(net, images.device)():
+        with execution.autocast(images.device):
+            logits = net(images)
+        logits.float().square().mean().backward()
     net.zero_grad(set_to_none=True)
     return time.perf_counter() - began
 

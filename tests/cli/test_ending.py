@@ -1,0 +1,44 @@
+"""A command's process ends at once, with its code, and after all that was to be done."""
+
+import subprocess
+import sys
+
+import pytest
+
+BEFORE = """
+import atexit, sys, threading, time
+from vertebra.cli.ending import Ending
+
+class Teardown:
+    def __del__(self):
+        print("taken apart")
+
+ending = Ending()
+kept = sys.modules["kept"] = Teardown()
+atexit.register(print, "at exit")
+"""
+
+
+def run(program: str) -> tuple[int, list[str], str]:
+    done = subprocess.run(
+        [sys.executable, "-E", "-c", BEFORE + program], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_what_waits_for_the_end_is_done_and_nothing_taken_apart(code: int):
+    thread = "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n"
+    found = run(f"{thread}print('said', end='\\n'); ending.exit({code})")
+    assert found == (code, ["said", "thread", "at exit"], "")
+
+
+def test_an_error_ends_as_ever():
+    code, said, errors = run("raise RuntimeError('why')")
+    assert code == 1 and errors.endswith("RuntimeError: why\n")
+    assert said == ["at exit", "taken apart"]
+
+
+def test_what_cannot_be_written_is_not_passed_over():
+    code, _, errors = run("print('x'); import os; os.close(1); ending.exit(0)")
+    assert code == 120 and "Bad file descriptor" in errors
