@@ -75,6 +75,24 @@ def test_gradients_of_depthwise_convolutions_are_computed_in_fp32():
     torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("conv", "is_single"),
+    [
+        (nn.Conv2d(8, 8, 3, groups=8, padding=1), False),
+        (nn.Conv2d(8, 8, 3, groups=8, padding=1, stride=2), True),
+        (nn.Conv2d(8, 8, (3, 5), groups=8, padding=2), True),
+    ],
+)
+def test_depthwise_convolutions_whose_gradients_are_slow_in_bf16_are_computed_in_fp32(
+    conv: nn.Conv2d, is_single: bool
+):
+    ways = ConvolutionsOnCpu(conv, torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16), ways.taken():
+        found = conv(draw(3, 8, 9, 7).bfloat16())
+    assert found.dtype == torch.bfloat16 and found.grad_fn is not None
+    assert ("ToCopy" in found.grad_fn.name()) == is_single  # of what fp32 gave
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_on_a_cpu_goes_that_way_unless_it_is_compiled(precision: Precision):
     conv, images = CONVOLUTIONS[2], draw(3, 8, 9, 7)

@@ -6,10 +6,10 @@ small maps   of many channels, as matrix products of patches: oneDNN spends its 
              order of the weights and of their gradient. Two cores took 1.5 to 3.5 times as long for
              512 channels at 4 px and below in fp32, and up to 8 times in bf16, where 7 px gain too.
 1x1          as linear maps over channels: in fp32 where there are few rows, in bf16 always.
-depthwise    in bf16, in fp32: they read and write much and compute little, so bf16 gains nothing
-             forward, and torch 2.15 has no fast kernel backward. The gradient of 5x5 weights takes
-             six times as long as in fp32, and that of images twelve times where the convolution
-             strides.
+depthwise    in bf16, in fp32 where torch 2.15 has no fast kernel backward: the gradient of 5x5
+             weights takes six times as long as in fp32, and that of images twelve times and more
+             where the convolution strides. Forward they read and write much and compute little, so
+             bf16 gains nothing but the way to fp32 and back.
 
 A strided 1x1 convolution of fewer than 16 channels goes as a linear map for another reason: torch
 2.15 writes past the end of memory in its fp32 gradient.
@@ -32,6 +32,9 @@ _SMALL = {torch.float32: 4 * 4, torch.bfloat16: 8 * 8}
 
 _FEW_ROWS = 4096
 """Of a product in fp32, one for each position of each image: oneDNN takes as long for more."""
+
+_FAST_DEPTHWISE = 3
+"""Sides at most of a depthwise kernel whose gradient is fast in bf16."""
 
 _UNSAFE_CHANNELS = 16
 """Strided 1x1 convolutions of fewer have no safe gradient in fp32."""
@@ -70,7 +73,8 @@ def _faster(conv: nn.Conv2d, dtype: torch.dtype) -> _Way | None:
     if conv.padding_mode != "zeros":
         return None
     if 1 < conv.groups == conv.in_channels:
-        return _in_fp32(usual) if dtype == torch.bfloat16 else None
+        is_slow = conv.stride != (1, 1) or max(conv.kernel_size) > _FAST_DEPTHWISE
+        return _in_fp32(usual) if is_slow and dtype == torch.bfloat16 else None
     if conv.groups > 1 or isinstance(conv.padding, str) or {*conv.dilation} != {1}:
         return None
     (h, w), (down, across), (top, left) = conv.kernel_size, conv.stride, conv.padding
