@@ -134,6 +134,27 @@ def test_small_maps_are_products_in_fp32_too(conv: nn.Conv2d, side: int, expecte
             assert not is_product(conv(images.contiguous()))
 
 
+@pytest.mark.parametrize(
+    ("channels", "side", "name"),
+    [
+        (256, 5, "Permute"),
+        (256, 6, "_Convolve"),
+        (128, 8, "_Convolve"),
+        (128, 9, "Convolution"),
+        (127, 8, "Convolution"),
+    ],
+)
+def test_small_maps_in_bf16(channels: int, side: int, name: str):
+    conv, images = nn.Conv2d(channels, 8, 3, padding=1), draw(3, channels, side, side)
+    wanted = pass_through(conv, images)
+    ways = ConvolutionsOnCpu(conv, torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16), ways.taken():
+        found = pass_through(conv, images)
+    assert found[0].grad_fn is not None and found[0].grad_fn.name().startswith(name)
+    for ours, exact in zip(found, wanted, strict=True):
+        assert (ours.float() - exact).abs().max() <= 0.02 * exact.abs().max()
+
+
 def test_nothing_stays_in_the_network():
     conv, images = nn.Conv2d(256, 8, 3), draw(3, 256, 4, 4)
     before = [*vars(conv)]

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vertebra.engine.patches import Window, convolve, patches
+from vertebra.engine.patches import Window, convolve, convolve_as_usual, patches
 
 WINDOWS = [
     Window((1, 1), (1, 1), (0, 0)),
@@ -31,14 +31,24 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
 @pytest.mark.parametrize("size", [(6, 5), (7, 8), (3, 3)], ids=str)
 def test_answers_and_gradients_are_those_of_a_convolution(window: Window, size: tuple[int, int]):
     images = draw(2, 3, *size).requires_grad_()
-    weight, bias = draw(4, 3, *window.size, seed=2).requires_grad_(), draw(4, seed=3)
-    wanted = F.conv2d(images, weight, bias, window.stride, window.padding)
-    found = convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
-    torch.testing.assert_close(found, wanted)
-    assert found.shape[2:] == window.positions(*size)
-    rows = [torch.autograd.grad(each.sin().sum(), [images, weight]) for each in (found, wanted)]
-    for ours, theirs in zip(*rows, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    weight, bias = (draw(4, 3, *window.size, seed=2), draw(4, seed=3))
+    given = [images, weight.requires_grad_(), bias.requires_grad_()]
+    wanted = F.conv2d(*given, window.stride, window.padding)
+    product = convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+    gradients = torch.autograd.grad(wanted.sin().sum(), given)
+    for found in (product, convolve_as_usual(*given, window)):
+        torch.testing.assert_close(found, wanted)
+        assert found.shape[2:] == window.positions(*size)
+        torch.testing.assert_close(torch.autograd.grad(found.sin().sum(), given), gradients)
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_only_what_is_wanted_is_passed_back(window: Window):
+    for wanted in range(3):
+        given = [draw(2, 3, 6, 5), draw(4, 3, *window.size), draw(4)]
+        given[wanted].requires_grad_()
+        convolve_as_usual(*given, window).sum().backward()
+        assert [each.grad is not None for each in given] == [place == wanted for place in range(3)]
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)

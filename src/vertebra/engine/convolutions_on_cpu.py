@@ -2,9 +2,10 @@
 
 one position a kernel that has but one on the map, as a matrix product: 1.1 to 9.8 times as fast in
              a step on two cores, the more so the more channels there are.
-small maps   of many channels, as matrix products of patches: oneDNN spends its time there on the
-             order of the weights and of their gradient. Two cores took 1.5 to 3.5 times as long for
-             512 channels at 4 px and below in fp32, and up to 8 times in bf16, where 7 px gain too.
+small maps   of many channels: oneDNN spends its time there on the order of the weights and of their
+             gradient. Two cores took 1.5 to 3.5 times as long for 512 channels at 4 px and below in
+             fp32, and up to 8 times in bf16, as matrix products of patches do. In bf16, on maps of
+             up to 8 px, only the gradient of the weights is one.
 1x1          as linear maps over channels: in fp32 where there are few rows, in bf16 always.
 depthwise    in bf16, in fp32 where torch 2.15 has no fast kernel backward: the gradient of 5x5
              weights takes six times as long as in fp32, and that of images twelve times and more
@@ -24,11 +25,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from vertebra.engine.patches import Window, convolve
+from vertebra.engine.patches import Window, convolve, convolve_as_usual
 
 _MANY_CHANNELS = 256
-_SMALL = {torch.float32: 4 * 4, torch.bfloat16: 8 * 8}
-"""Positions at most of a small map."""
+_SMALL = {torch.float32: 4 * 4, torch.bfloat16: 5 * 5}
+"""Positions at most of a map on which a convolution of many channels is a product of patches."""
+
+_SEVERAL_CHANNELS = 128
+_SMALL_FOR_WEIGHTS = {torch.float32: 0, torch.bfloat16: 8 * 8}
+"""And of one on which the gradient of the weights is, of several channels."""
 
 _FEW_ROWS = 4096
 """Of a product in fp32, one for each position of each image: oneDNN takes as long for more."""
@@ -98,13 +103,18 @@ def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) 
         count, _, height, width = images.shape
         rows, columns = window.positions(height, width)
         positions = rows * columns
+        if not images.is_contiguous(memory_format=torch.channels_last):
+            return usual(images, weight, bias)
         if is_pointwise:
             pays = is_always or count * positions <= _FEW_ROWS
         else:
             is_small = channels >= _MANY_CHANNELS and positions <= _SMALL[dtype]
             pays = is_small or positions == 1
-        if not pays or not images.is_contiguous(memory_format=torch.channels_last):
-            return usual(images, weight, bias)
-        return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+        if pays:
+            return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+        if channels >= _SEVERAL_CHANNELS and positions <= _SMALL_FOR_WEIGHTS[dtype]:
+            bias = None if bias is None else bias.to(dtype)
+            return convolve_as_usual(images.to(dtype), weight.to(dtype), bias, window)
+        return usual(images, weight, bias)
 
     return forward
