@@ -75,7 +75,8 @@ class RecipeFlags:
     workers: Annotated[int | None, shown("N")] = None
     """Processes that decode images."""
     compile: Annotated[bool, shown()] = False
-    """Compile the network; slower to start, faster to run."""
+    """Compile the network by torch: the first step takes a minute or more. On a CPU it did not help
+    where it was measured."""
     gradient_checkpointing: Annotated[bool, shown()] = False
     """Train in less memory and more time: what lies within a block is computed again for the
     backward pass. Gradients stay the same."""

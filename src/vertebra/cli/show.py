@@ -100,7 +100,7 @@ def _execution(execution: Execution, split: Split, data: Data) -> tuple[str, ...
     chosen = {
         execution.precision: True,
         "channels last": execution.channels_last,
-        "compiled": execution.compile,
+        "compiled (a minute or more in the first step)": execution.compile,
         "gradient checkpointing": execution.gradient_checkpointing,
         say.number_of(thread_count(), "thread"): device.type == "cpu",
         "freed memory kept": can_keep(device) and not execution.gradient_checkpointing,
