@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.waits import META, Waits
 from torch.nn import functional as F
+from torchvision.transforms import v2
 
 from vertebra.contracts import Batch
 from vertebra.data.mixing import Mixing
@@ -35,6 +36,28 @@ def test_what_an_image_is_made_of_is_what_its_target_says(spec: Mixing, seed: in
     torch.testing.assert_close(mixed.targets.sum(1), torch.ones(7))
     assert (weight > -1e-6).all() and (weight < 1 + 1e-6).all()
     assert torch.equal(mixed.index, batch.index)
+
+
+MIXUP, CUTMIX = v2.MixUp(alpha=0.4, num_classes=K), v2.CutMix(alpha=0.7, num_classes=K)
+
+
+@pytest.mark.parametrize(
+    ("spec", "peer"),
+    [
+        (Mixing(mixup=0.4), MIXUP),
+        (Mixing(cutmix=0.7), CUTMIX),
+        (Mixing(mixup=0.4, cutmix=0.7, switch=0.3), v2.RandomChoice([MIXUP, CUTMIX], p=[0.7, 0.3])),
+    ],
+)
+def test_draws_pixels_and_targets_are_torchvisions(spec: Mixing, peer: v2.Transform):
+    batch = Batch(torch.rand(6, 3, 12, 17), torch.arange(6) % K, torch.arange(6))
+    for seed in range(50):
+        with seeded(seed):
+            found = spec.sample(batch, K)
+        with seeded(seed):
+            torch.rand(())  # whether it is mixed at all
+            images, targets = peer(batch.images, batch.targets)
+        assert torch.equal(found.images, images) and torch.equal(found.targets, targets)
 
 
 @pytest.mark.parametrize("spec", [Mixing(mixup=0.2), Mixing(cutmix=1.0), Mixing(probability=0)])

@@ -13,12 +13,12 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms import InterpolationMode, v2
 
 from vertebra.data.decode import MODES
 from vertebra.data.images import Split
@@ -28,6 +28,9 @@ from vertebra.data.photos import PHOTOS, open_photo
 from vertebra.data.readers import Arrays, Reader
 from vertebra.errors import DataError, RecipeError
 from vertebra.seeding import seeded
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 AREA = (1 / 500, 1.0)
 RATIO = (3 / 4, 4 / 3)
@@ -140,6 +143,8 @@ def _centre(image: Image.Image, size: int) -> Image.Image:
 
 
 @lru_cache(maxsize=1)
-def _slant() -> v2.RandomAffine:
+def _slant() -> "v2.RandomAffine":
+    from torchvision.transforms import InterpolationMode, v2  # takes five seconds
+
     both = (-DEGREES, DEGREES)
     return v2.RandomAffine(both, shear=both, interpolation=InterpolationMode.BILINEAR)

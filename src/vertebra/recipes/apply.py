@@ -9,7 +9,6 @@ from vertebra.data.images import Split
 from vertebra.data.loader import EvaluationBatches
 from vertebra.engine.execution import has_bf16
 from vertebra.export.answer import Answer
-from vertebra.export.optimize import optimize as optimized
 from vertebra.recipes.deploy import Deployed
 from vertebra.recipes.judge import judge
 from vertebra.report.evaluation import Evaluation
@@ -94,12 +93,14 @@ def fast_form(deployed: Deployed, *, batch_size: int) -> nn.Module:
     Raises:
         MismatchError: the two do not give the same answers.
     """
+    from vertebra.export.optimize import optimize  # takes two seconds, and not every run needs it
+
     precision = deployed.execution.precision
     if precision == "bf16" and not has_bf16(deployed.device):
         return deployed.model
     size = (deployed.preprocess.channels, *2 * (deployed.preprocess.image_size,))
     drawn = torch.randn(2, *size, generator=generator("fast form")).to(deployed.device)
-    return optimized(deployed.model, drawn, precision=precision, batch_size=batch_size)
+    return optimize(deployed.model, drawn, precision=precision, batch_size=batch_size)
 
 
 def batches(deployed: Deployed, split: Split, *, batch_size: int) -> EvaluationBatches:
