@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vertebra.data.bundled import read_bundled
 from vertebra.data.decode import decode
 from vertebra.data.sources import holds_data_set, require_path
 
@@ -25,8 +26,6 @@ def open_photo(where: str) -> NDArray[np.uint8]:
         DataError: there is no such file, or it is no picture.
     """
     if where in PHOTOS:
-        from sklearn.datasets import load_sample_image  # takes a second
-
-        return np.asarray(load_sample_image(f"{where}.jpg"), dtype=np.uint8)
+        return np.asarray(decode(read_bundled(f"images/{where}.jpg"), where, 3))
     path = require_path(where, shelf=PHOTOS)
     return np.asarray(decode(path.read_bytes(), str(path), 3))
