@@ -86,3 +86,12 @@ def test_maps_of_one_pixel_are_refused_in_bf16_on_a_cpu_and_never_fitted(
     prepare(recipe(**half), materials=materials)
     faster(monkeypatch, 9)
     assert fit_precision(small) == (small, ())
+
+
+def test_what_would_overwrite_memory_is_not_compiled_for_a_cpu():
+    materials = (in_memory(train=4, val=2, test=2),)
+    compiled = {"execution.compile": True}
+    with pytest.raises(RecipeError, match="train without compile, or widen the network"):
+        prepare(tiny(Path("drawn"), compiled), materials=materials)
+    prepare(tiny(Path("drawn")), materials=materials)
+    prepare(tiny(Path("drawn"), {**compiled, "model.width": 0.25}), materials=materials)

@@ -45,7 +45,7 @@ NEEDS = {
 
 @pytest.fixture(scope="module")
 def plain(album):
-    return tiny(album, {"model.stochastic_depth": 0.2})
+    return tiny(album, {"model.stochastic_depth": 0.2, "model.width": 0.5})
 
 
 @pytest.fixture(scope="module")

@@ -62,10 +62,10 @@ class LiveBytes(TorchDispatchMode):
             if isinstance(each, torch.Tensor):
                 if each.is_mkldnn:  # packed weights have no storage that can be seen, nor views
                     self._add(each, each.numel() * each.element_size())
-                elif (
-                    each.untyped_storage().device.type != "meta"
-                ):  # what a network is recorded with
-                    self._add(each.untyped_storage(), each.untyped_storage().nbytes())
+                    continue
+                storage = each.untyped_storage()
+                if storage.device.type != "meta":  # what a network is recorded with
+                    self._add(storage, storage.nbytes())
         return given
 
     def _add(self, storage: torch.UntypedStorage | torch.Tensor, size: int) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from vertebra.bench.settings import BenchSettings
 from vertebra.contracts import fused
+from vertebra.layers.convolutions_on_cpu import ConvolutionsOnCpu
 from vertebra.layers.layout import lay_out_by_pixel
 
 Work: TypeAlias = Callable[[], object]
@@ -79,12 +80,17 @@ def training_step(subject: Subject, images: Tensor, settings: BenchSettings) -> 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     precise = settings.precision == "fp32"
+    convolving = nullcontext
+    if images.device.type == "cpu" and not settings.compile:  # as `vertebra train` does
+        dtype = torch.float32 if precise else torch.bfloat16
+        convolving = ConvolutionsOnCpu(model, dtype).taken
 
     def work() -> None:
         context = nullcontext() if precise else torch.autocast(images.device.type, torch.bfloat16)
-        with context:
-            loss = _loss(call(images), targets)
-        loss.backward()
+        with convolving():
+            with context:
+                loss = _loss(call(images), targets)
+            loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

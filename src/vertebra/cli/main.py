@@ -9,9 +9,10 @@ import inspect
 import io
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from typing import NoReturn
 
 from vertebra.cli.ending import Ending
 from vertebra.errors import VertebraError
@@ -56,10 +57,10 @@ STUDIES: Mapping[str, str] = {
 """What `vertebra study` asks -> what that is; the module is study_NAME."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command and ends the process with its exit code."""
+def main() -> NoReturn:
+    """Runs the command of this process, and ends it with the exit code; programs call `command`."""
     ending = Ending()
-    ending.exit(command(list(sys.argv[1:] if arguments is None else arguments)))
+    ending.exit(command(sys.argv[1:]))
 
 
 def command(arguments: list[str]) -> int:

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from vertebra.cores import usable_cores
-from vertebra.engine.convolutions_on_cpu import ConvolutionsOnCpu
 from vertebra.engine.heap import keep_in_heap
 from vertebra.engine.threads import limit_threads
 from vertebra.errors import DeviceError, RecipeError
+from vertebra.layers.convolutions_on_cpu import ConvolutionsOnCpu
 from vertebra.layers.layout import lay_out_by_pixel
 
 Precision = Literal["fp32", "bf16"]

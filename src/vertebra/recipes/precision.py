@@ -17,6 +17,7 @@ from vertebra.contracts import Classifier
 from vertebra.engine.execution import Execution, Precision, has_bf16
 from vertebra.engine.heap import give_back
 from vertebra.errors import RecipeError
+from vertebra.layers.convolutions_on_cpu import overwrites_memory
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.materials import build_model
 from vertebra.recipes.recipe import Recipe
@@ -92,6 +93,25 @@ def check_precision(recipe: Recipe, model: Classifier) -> None:
         )
 
 
+def check_compiled(recipe: Recipe, model: Classifier) -> None:
+    """Refuses to compile for a CPU what would then overwrite memory, see `overwrites_memory`;
+    in training that is not compiled such convolutions go another way.
+
+    Raises:
+        RecipeError: the network has such convolutions.
+    """
+    execution = recipe.execution
+    if not execution.compile or execution.precision == "bf16" or execution.resolve().type != "cpu":
+        return
+    convolutions = (each for each in model.modules() if isinstance(each, nn.Conv2d))
+    if any(map(overwrites_memory, convolutions)):
+        raise RecipeError(
+            "compile on a CPU, and a network with strided 1x1 convolutions of fewer than 16 "
+            "channels: torch's gradients of them overwrite memory; train without compile, or "
+            "widen the network"
+        )
+
+
 def gain(recipe: Recipe, device: torch.device) -> float:
     """Returns how many times as long a pass, forward and backward, takes in fp32 as in bf16."""
     phase = recipe.phases[-1]
@@ -112,8 +132,9 @@ def gain(recipe: Recipe, device: torch.device) -> float:
 
 
 def _seconds(net: nn.Module, images: Tensor, execution: Execution) -> float:
+    convolving = execution.convolving(net, images.device)
     began = time.perf_counter()
-    with execution.convolving(net, images.device)():
+    with convolving():
         with execution.autocast(images.device):
             logits = net(images)
         logits.float().square().mean().backward()

@@ -13,7 +13,7 @@ from vertebra.data.beside import Beside
 from vertebra.data.preprocess import Preprocess
 from vertebra.errors import DataError
 from vertebra.recipes.materials import Materials, build_model, gather
-from vertebra.recipes.precision import check_precision
+from vertebra.recipes.precision import check_compiled, check_precision
 from vertebra.recipes.recipe import Data, Recipe
 from vertebra.recipes.teachers import require_teachers
 
@@ -88,6 +88,7 @@ def prepare(
     with torch.device("meta"):  # shapes are enough to count with
         model = build_model(recipe, max(1, len(classes)))
     check_precision(recipe, model)
+    check_compiled(recipe, model)
     preprocess = recipe.phases[-1].data.preprocess
     cost = account(model, image_size=preprocess.image_size, in_channels=preprocess.channels)
     prepared = Prepared(recipe, materials, cost)

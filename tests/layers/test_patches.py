@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vertebra.engine.patches import Window, convolve, convolve_as_usual, patches
+from vertebra.layers.patches import Window, convolve, convolve_as_usual, patches
 
 WINDOWS = [
     Window((1, 1), (1, 1), (0, 0)),

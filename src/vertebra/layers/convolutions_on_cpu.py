@@ -1,19 +1,18 @@
 """Convolutions by the faster of torch's ways where a CPU trains; results round otherwise.
 
-one position a kernel that has but one on the map, as a matrix product: 1.1 to 9.8 times as fast in
-             a step on two cores, the more so the more channels there are.
+one position a kernel that has but one on the map, as a matrix product: forward and backward 1.1
+             to 9.8 times as fast on two cores, the more so the more channels there are.
 small maps   of many channels: oneDNN spends its time there on the order of the weights and of their
              gradient. Two cores took 1.5 to 3.5 times as long for 512 channels at 4 px and below in
              fp32, and up to 8 times in bf16, as matrix products of patches do. In bf16, on maps of
              up to 8 px, only the gradient of the weights is one.
 1x1          as linear maps over channels: in fp32 where there are few rows, in bf16 always.
 depthwise    in bf16, in fp32 where torch 2.15 has no fast kernel backward: the gradient of 5x5
-             weights takes six times as long as in fp32, and that of images twelve times and more
+             weights takes four to six times as long as in fp32, that of images 13 times and more
              where the convolution strides. Forward they read and write much and compute little, so
              bf16 gains nothing but the way to fp32 and back.
 
-A strided 1x1 convolution of fewer than 16 channels goes as a linear map for another reason: torch
-2.15 writes past the end of memory in its fp32 gradient.
+Some strided 1x1 convolutions go as linear maps for another reason, see `overwrites_memory`.
 
 Both passes have to be made within it: what is computed again in the backward pass must go the same
 way.
@@ -21,11 +20,12 @@ way.
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from vertebra.engine.patches import Window, convolve, convolve_as_usual
+from vertebra.layers.patches import Window, convolve, convolve_as_usual
 
 _MANY_CHANNELS = 256
 _SMALL = {torch.float32: 4 * 4, torch.bfloat16: 5 * 5}
@@ -42,7 +42,6 @@ _FAST_DEPTHWISE = 3
 """Sides at most of a depthwise kernel whose gradient is fast in bf16."""
 
 _UNSAFE_CHANNELS = 16
-"""Strided 1x1 convolutions of fewer have no safe gradient in fp32."""
 
 _Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """From images, weight and bias to what the convolution makes of them."""
@@ -72,6 +71,14 @@ class ConvolutionsOnCpu:
                 vars(conv).pop("_conv_forward", None)
 
 
+def overwrites_memory(conv: nn.Conv2d) -> bool:
+    """Says whether torch 2.15 writes past the end of memory in its fp32 gradient on a CPU, where
+    channels of images or weights lie last: it strides, reads one pixel, and has fewer than 16
+    channels."""
+    is_pointwise = conv.kernel_size == (1, 1) and conv.groups == 1
+    return is_pointwise and conv.stride != (1, 1) and conv.in_channels < _UNSAFE_CHANNELS
+
+
 def _faster(conv: nn.Conv2d, dtype: torch.dtype) -> _Way | None:
     """Returns another way to compute it, if there is one."""
     usual: _Way = conv._conv_forward  # pyright: ignore[reportPrivateUsage]
@@ -84,6 +91,8 @@ def _faster(conv: nn.Conv2d, dtype: torch.dtype) -> _Way | None:
         return None
     (h, w), (down, across), (top, left) = conv.kernel_size, conv.stride, conv.padding
     window = Window((h, w), (down, across), (top, left))
+    if overwrites_memory(conv):
+        return partial(_product, window=window)
     return _as_product(usual, window, conv.in_channels, dtype)
 
 
@@ -95,9 +104,12 @@ def _in_fp32(usual: _Way) -> _Way:
     return forward
 
 
+def _product(images: Tensor, weight: Tensor, bias: Tensor | None, window: Window) -> Tensor:
+    return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+
+
 def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) -> _Way:
     is_pointwise = window.size == (1, 1) and window.padding == (0, 0)
-    is_always = dtype == torch.bfloat16 or (window.stride != (1, 1) and channels < _UNSAFE_CHANNELS)
 
     def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         count, _, height, width = images.shape
@@ -106,12 +118,12 @@ def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) 
         if not images.is_contiguous(memory_format=torch.channels_last):
             return usual(images, weight, bias)
         if is_pointwise:
-            pays = is_always or count * positions <= _FEW_ROWS
+            pays = dtype == torch.bfloat16 or count * positions <= _FEW_ROWS
         else:
             is_small = channels >= _MANY_CHANNELS and positions <= _SMALL[dtype]
             pays = is_small or positions == 1
         if pays:
-            return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+            return _product(images, weight, bias, window)
         if channels >= _SEVERAL_CHANNELS and positions <= _SMALL_FOR_WEIGHTS[dtype]:
             bias = None if bias is None else bias.to(dtype)
             return convolve_as_usual(images.to(dtype), weight.to(dtype), bias, window)
