@@ -14,6 +14,7 @@ from vertebra.data.views import versions
 from vertebra.engine.environment import device_name
 from vertebra.engine.execution import Execution
 from vertebra.engine.heap import can_keep
+from vertebra.engine.large_pages import can_be_large
 from vertebra.engine.observers import View
 from vertebra.engine.threads import thread_count
 from vertebra.methods.two_views import TwoViews
@@ -97,13 +98,15 @@ def _execution(execution: Execution, split: Split, data: Data) -> tuple[str, ...
     device = execution.resolve()
     workers = execution.worker_count(in_memory=split.in_memory)
     stays = is_resident(split, versions(data.augment, data.preprocess, data.views))
+    keeps = can_keep(device) and not execution.gradient_checkpointing
     chosen = {
         execution.precision: True,
         "channels last": execution.channels_last,
         "compiled (a minute or more in the first step)": execution.compile,
         "gradient checkpointing": execution.gradient_checkpointing,
         say.number_of(thread_count(), "thread"): device.type == "cpu",
-        "freed memory kept": can_keep(device) and not execution.gradient_checkpointing,
+        "freed memory kept": keeps,
+        "large pages": keeps and can_be_large(),
         say.number_of(workers, "data worker"): not stays,
         "images kept decoded": isinstance(split.reader, Decoded),
         "images on the device": stays,

@@ -2,7 +2,8 @@
 
 glibc gives each large block pages of its own and hands them back when it is freed. A network frees
 and asks for the same activations in every pass, so that each pass pays again for the kernel's
-zeroed pages. In the heap they stay, and the next pass finds them.
+zeroed pages. In the heap they stay, and the next pass finds them. There they can lie in large pages
+too, see `large_pages.py`.
 """
 
 import ctypes
@@ -11,6 +12,8 @@ import platform
 import sys
 
 import torch
+
+from vertebra.engine.large_pages import can_be_large, is_long, lengthen
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of glibc's options, from malloc.h."""
@@ -29,15 +32,19 @@ def can_keep(device: torch.device) -> bool:
 
 
 def keep_in_heap(device: torch.device) -> bool:
-    """Has this process keep freed memory for its next large tensors; returns whether it does.
+    """Has this process keep freed memory for its next large tensors, in large pages where it can;
+    returns whether it does.
 
     It holds from now on for the whole process and those that are forked from it.
     """
     if not can_keep(device):
         return False
-    options = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None)
     # -1 is the largest size there is: the heap's end is never given back
-    return bool(options.mallopt(_MMAP_MAX, 0) and options.mallopt(_TRIM_THRESHOLD, -1))
+    kept = bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, -1))
+    if kept and can_be_large() and not is_long(libc):
+        lengthen(libc)
+    return kept
 
 
 def give_back(device: torch.device) -> bool:
@@ -45,4 +52,11 @@ def give_back(device: torch.device) -> bool:
 
     After work unlike what follows: holes that it left would not fit the next large tensors.
     """
-    return can_keep(device) and bool(ctypes.CDLL(None).malloc_trim(0))
+    if not can_keep(device):
+        return False
+    libc = ctypes.CDLL(None)
+    was_long = can_be_large() and is_long(libc)
+    found = bool(libc.malloc_trim(0))
+    if was_long:  # it has cut the heap short
+        lengthen(libc)
+    return found
