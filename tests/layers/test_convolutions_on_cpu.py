@@ -66,7 +66,7 @@ def test_answers_and_gradients_are_near_those_in_fp32(conv: nn.Conv2d, layout: t
 
 
 def test_gradients_of_depthwise_convolutions_are_computed_in_fp32():
-    conv, images = CONVOLUTIONS[0], draw(3, 8, 9, 7).bfloat16().requires_grad_()
+    conv, images = CONVOLUTIONS[0], draw(3, 8, 9, 17).bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16), ConvolutionsOnCpu(conv, torch.bfloat16).taken():
         found = conv(images)
     (gradient,) = torch.autograd.grad(found.float().sum(), [conv.weight])
@@ -76,21 +76,32 @@ def test_gradients_of_depthwise_convolutions_are_computed_in_fp32():
 
 
 @pytest.mark.parametrize(
-    ("conv", "is_single"),
+    ("conv", "size", "dtype", "expected"),
     [
-        (nn.Conv2d(8, 8, 3, groups=8, padding=1), False),
-        (nn.Conv2d(8, 8, 3, groups=8, padding=1, stride=2), True),
-        (nn.Conv2d(8, 8, (3, 5), groups=8, padding=2), True),
+        (nn.Conv2d(8, 8, 3, groups=8, padding=1), (9, 7), torch.bfloat16, "Convolution"),
+        (nn.Conv2d(8, 8, 3, groups=8, stride=2), (9, 7), torch.bfloat16, "ToCopy"),  # of fp32
+        (nn.Conv2d(8, 8, (3, 5), groups=8), (8, 8), torch.bfloat16, "_Convolve"),
+        (nn.Conv2d(8, 8, (3, 5), groups=8), (17, 16), torch.bfloat16, "_Convolve"),
+        (nn.Conv2d(8, 8, (3, 5), groups=8), (9, 17), torch.bfloat16, "ToCopy"),
+        (nn.Conv2d(8, 8, 5, groups=8, stride=2), (8, 8), torch.bfloat16, "_Convolve"),
+        (nn.Conv2d(8, 8, 5, groups=8, stride=2), (9, 8), torch.bfloat16, "ToCopy"),
+        (nn.Conv2d(8, 16, 5, groups=8), (8, 8), torch.bfloat16, "ToCopy"),
+        (nn.Conv2d(8, 8, 5, groups=8, dilation=2), (10, 9), torch.bfloat16, "ToCopy"),
+        (nn.Conv2d(8, 8, 5, groups=8), (8, 8), torch.float32, "Convolution"),
+        (nn.Conv2d(8, 8, 7, groups=8), (18, 16), torch.float32, "_Convolve"),
+        (nn.Conv2d(8, 8, 7, groups=8), (8, 17), torch.float32, "Convolution"),
+        (nn.Conv2d(8, 8, 7, groups=8, stride=2), (8, 8), torch.float32, "Convolution"),
     ],
+    ids=str,
 )
-def test_depthwise_convolutions_whose_gradients_are_slow_in_bf16_are_computed_in_fp32(
-    conv: nn.Conv2d, is_single: bool
+def test_depthwise_convolutions_go_by_kernel_and_map(
+    conv: nn.Conv2d, size: tuple[int, int], dtype: torch.dtype, expected: str
 ):
-    ways = ConvolutionsOnCpu(conv, torch.bfloat16)
-    with torch.autocast("cpu", torch.bfloat16), ways.taken():
-        found = conv(draw(3, 8, 9, 7).bfloat16())
-    assert found.dtype == torch.bfloat16 and found.grad_fn is not None
-    assert ("ToCopy" in found.grad_fn.name()) == is_single  # of what fp32 gave
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    with autocast, ConvolutionsOnCpu(conv, dtype).taken():
+        found = conv(draw(3, 8, *size).to(dtype))
+    assert found.dtype == dtype and found.grad_fn is not None
+    assert found.grad_fn.name().startswith((expected, "torch::autograd::" + expected))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
