@@ -30,6 +30,7 @@ NO_PAPER = {
     "timm_levels",
     "timm_library",
     "timm_survey",
+    "timm_training",
     "timm_weights",
     "weight_files",
     "weights",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vertebra.errors import RecipeError
 from vertebra.layers.branch_attention import Summary, blend
 from vertebra.layers.conv_norm import ConvNorm
+from vertebra.layers.spatial_mean import spatial_mean
 
 
 class SelectiveKernel(nn.Module):
@@ -40,7 +41,7 @@ class SelectiveKernel(nn.Module):
 
     def attention(self, maps: Sequence[Tensor]) -> Tensor:
         """maps: M of [N, C, H, W] -> their weights [N, M, C, 1, 1], for each channel one a map."""
-        means = torch.stack([each.mean((2, 3), keepdim=True) for each in maps])  # [M, N, C, 1, 1]
+        means = torch.stack([spatial_mean(each) for each in maps])  # [M, N, C, 1, 1]
         logits = self.select(self.squeeze(means.sum(0)))  # [N, M * C, 1, 1]
         return logits.unflatten(1, (len(maps), -1)).softmax(1)
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from vertebra.errors import RecipeError
 from vertebra.layers.branch_attention import Summary, blend
 from vertebra.layers.conv_norm import ConvNorm
+from vertebra.layers.spatial_mean import spatial_mean
 
 
 class SplitAttention(nn.Module):
@@ -61,7 +62,7 @@ class SplitAttention(nn.Module):
 
         Sums of means, not the mean of a sum: the splits are read once and nothing is written.
         """
-        means = splits.mean((2, 3), keepdim=True).unflatten(1, (self.radix, -1))  # [N, R, C, 1, 1]
+        means = spatial_mean(splits).unflatten(1, (self.radix, -1))  # [N, R, C, 1, 1]
         logits = self.excite(self.squeeze(means.sum(1)))  # [N, K * R * C / K, 1, 1]
         logits = logits.unflatten(1, (self.groups, self.radix, -1))  # [N, K, R, C / K, 1, 1]
         weights = logits.softmax(2) if self.radix > 1 else logits.sigmoid()

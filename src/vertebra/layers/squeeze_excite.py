@@ -6,6 +6,8 @@ Source: Squeeze-and-Excitation Networks (2018), equations 2 to 4.
 import torch
 from torch import Tensor, nn
 
+from vertebra.layers.spatial_mean import spatial_mean
+
 
 class SqueezeExcite(nn.Module):
     """x -> x * sigmoid(W2 relu(W1 mean(x) + b1) + b2), one factor per sample and channel.
@@ -19,11 +21,8 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, H, W], or clips [N, C, T, H, W] -> the same shape.
-
-        The mean is summed in float32 whatever x's dtype.
-        """
-        whole = tuple(range(2, x.ndim))
-        mean = x.mean(whole, keepdim=True).flatten(2, -2)  # [N, C, 1, 1]
-        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
-        return x * gate.view(gate.shape[:2] + (1,) * len(whole))
+        """x: [N, C, H, W], or clips [N, C, T, H, W] -> the same shape."""
+        mean = spatial_mean(x)
+        column = mean.flatten(2, -2)  # [N, C, 1, 1]
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(column))))
+        return x * gate.view_as(mean)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vertebra.contracts import MapSpec
 from vertebra.errors import RecipeError
 from vertebra.layers.conv_norm import ConvNorm
+from vertebra.layers.spatial_mean import spatial_mean
 from vertebra.models.ranges import require_factor, require_stages, scaled_depth
 from vertebra.models.residual_blocks import Bottleneck, Branch, relu, strided_shortcut
 from vertebra.models.shell import ResidualBlock, StagedNet, Stem
@@ -88,10 +89,10 @@ class GhostStage(nn.Module):
         """x: [N, in_channels, H, W] -> [N, C, ceil(H / stride), ceil(W / stride)]."""
         x = self.first(x)
         intrinsic, ghosts = self.split(x)
-        means = [x.mean((2, 3), keepdim=True)]
+        means = [spatial_mean(x)]
         for block in self.inner:
             intrinsic = block(intrinsic)
-            means.append(intrinsic.mean((2, 3), keepdim=True))
+            means.append(spatial_mean(intrinsic))
         ghosts = self.cheap(ghosts)
         ghosts += self.mix(torch.cat(means, 1))
         return self.last(torch.cat((intrinsic, self.act(ghosts)), 1))

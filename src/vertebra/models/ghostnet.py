@@ -22,6 +22,7 @@ from vertebra.contracts import Backbone, MapSpec
 from vertebra.layers.conv_norm import ConvNorm
 from vertebra.layers.ghost import GhostModule
 from vertebra.layers.rounding import round_channels
+from vertebra.layers.spatial_mean import spatial_mean
 from vertebra.layers.squeeze_excite import SqueezeExcite
 from vertebra.models.ranges import require_count, require_factor, require_share, scaled_depth
 from vertebra.models.residual_blocks import relu
@@ -71,7 +72,7 @@ class HardSqueezeExcite(SqueezeExcite):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, H, W] -> [N, C, H, W]; the mean is summed in float32 whatever x's dtype."""
-        mean = x.mean((2, 3), keepdim=True)  # [N, C, 1, 1]
+        mean = spatial_mean(x)  # [N, C, 1, 1]
         return x * F.hardsigmoid(self.excite(torch.relu(self.squeeze(mean))))
 
 

@@ -27,6 +27,7 @@ from vertebra.models.timm_library import (
     stated_licence,
 )
 from vertebra.models.timm_survey import survey
+from vertebra.models.timm_training import spare_passes
 
 _ANY_SIZE: Mapping[str, bool] = {
     "dynamic_img_size": True,
@@ -100,6 +101,7 @@ class TimmBackbone(Backbone, Foldable):
         self.name = name
         self.arguments = arguments
         self.net = created(name, arguments)
+        spare_passes(self.net)
         self.in_channels: int = arguments["in_chans"]
         self.licence = stated_licence(self.configuration.get("license"))
         side = arguments.get("img_size")
