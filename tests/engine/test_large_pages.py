@@ -94,27 +94,28 @@ print(can_be_large(), keep_in_heap(CPU), length() == before)
 
 
 @pytest.mark.parametrize(
-    ("enabled", "overcommit", "can_be"),
+    ("enabled", "overcommit", "size", "can_be"),
     [
-        ("always [madvise] never", "0", True),
-        ("[always] madvise never", "1", True),
-        ("always madvise [never]", "0", False),
-        ("always [madvise] never", "2", False),
-        (None, "0", False),
+        ("always [madvise] never", "0", "2097152", True),
+        ("[always] madvise never", "1", "2097152", True),
+        ("always madvise [never]", "0", "2097152", False),
+        ("always [madvise] never", "2", "2097152", False),
+        ("always [madvise] never", "0", None, False),
+        (None, "0", "2097152", False),
     ],
 )
 def test_the_machine_is_asked(
     enabled: str | None,
     overcommit: str,
+    size: str | None,
     can_be: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    pages, memory = tmp_path / "enabled", tmp_path / "overcommit"
-    memory.write_text(overcommit + "\n")
-    if enabled is not None:
-        pages.write_text(enabled + "\n")
-    monkeypatch.setattr(large_pages, "_ENABLED", pages)
-    monkeypatch.setattr(large_pages, "_OVERCOMMIT", memory)
+    files = {"_ENABLED": enabled, "_OVERCOMMIT": overcommit, "_LARGE": size}
+    for name, text in files.items():
+        monkeypatch.setattr(large_pages, name, tmp_path / name)
+        if text is not None:
+            (tmp_path / name).write_text(text + "\n")
     monkeypatch.setattr(large_pages, "_LIMITS", ())
     assert can_be_large() is can_be

@@ -30,6 +30,7 @@ def can_be_large() -> bool:
     not where it counts against a limit of this process or against all memory there is."""
     try:
         refused = "[never]" in _ENABLED.read_text() or _OVERCOMMIT.read_text().strip() == "2"
+        refused |= not _LARGE.read_text().strip().isdigit()
     except OSError:  # no such pages, or none of Linux's files
         return False
     limited = any(resource.getrlimit(each)[0] != resource.RLIM_INFINITY for each in _LIMITS)
