@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vertebra.layers.depthwise import convolve_depthwise, gradient_of_weights
+from vertebra.layers.convolve_as_usual import convolve_as_usual
+from vertebra.layers.depthwise import gradient_of_weights
 from vertebra.layers.patches import Window
 
 WINDOWS = [
@@ -34,7 +35,7 @@ def test_answers_and_gradients_are_those_of_torch_in_fp32(
     given = [images, draw(6, 1, *window.size, seed=2).to(dtype), draw(6, seed=3).to(dtype)]
     ours = [each.clone().requires_grad_() for each in given]
     theirs = [each.float().requires_grad_() for each in given]
-    found = convolve_depthwise(*ours, window)
+    found = convolve_as_usual(*ours, window, gradient_of_weights)
     wanted = F.conv2d(*theirs, window.stride, window.padding, groups=6)
     gradient = draw(*wanted.shape, seed=4).to(dtype)
     pairs = zip(
@@ -56,6 +57,6 @@ def test_products_of_rows_are_summed_in_fp32():
 
 def test_a_gradient_that_nobody_needs_is_not_made():
     images, weight = draw(2, 4, 8, 8), draw(4, 1, 5, 5).requires_grad_()
-    found = convolve_depthwise(images, weight, None, WINDOWS[0])
+    found = convolve_as_usual(images, weight, None, WINDOWS[0], gradient_of_weights)
     found.sum().backward()
     assert images.grad is None and weight.grad is not None

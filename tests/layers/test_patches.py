@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vertebra.layers.patches import Window, convolve, convolve_as_usual, patches
+from vertebra.layers.convolve_as_usual import convolve_as_usual
+from vertebra.layers.patches import Window, convolve, gradient_of_weights, patches
 
 WINDOWS = [
     Window((1, 1), (1, 1), (0, 0)),
@@ -36,7 +37,7 @@ def test_answers_and_gradients_are_those_of_a_convolution(window: Window, size: 
     wanted = F.conv2d(*given, window.stride, window.padding)
     product = convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
     gradients = torch.autograd.grad(wanted.sin().sum(), given)
-    for found in (product, convolve_as_usual(*given, window)):
+    for found in (product, convolve_as_usual(*given, window, gradient_of_weights)):
         torch.testing.assert_close(found, wanted)
         assert found.shape[2:] == window.positions(*size)
         torch.testing.assert_close(torch.autograd.grad(found.sin().sum(), given), gradients)
@@ -47,7 +48,7 @@ def test_only_what_is_wanted_is_passed_back(window: Window):
     for wanted in range(3):
         given = [draw(2, 3, 6, 5), draw(4, 3, *window.size), draw(4)]
         given[wanted].requires_grad_()
-        convolve_as_usual(*given, window).sum().backward()
+        convolve_as_usual(*given, window, gradient_of_weights).sum().backward()
         assert [each.grad is not None for each in given] == [place == wanted for place in range(3)]
 
 

@@ -29,10 +29,10 @@ def can_be_large() -> bool:
     """Says whether Linux gives large pages to who asks, and address space that is not used yet:
     not where it counts against a limit of this process or against all memory there is."""
     try:
-        refused = "[never]" in _ENABLED.read_text() or _OVERCOMMIT.read_text().strip() == "2"
-        refused |= not _LARGE.read_text().strip().isdigit()
+        enabled, overcommit, _ = (each.read_text() for each in (_ENABLED, _OVERCOMMIT, _LARGE))
     except OSError:  # no such pages, or none of Linux's files
         return False
+    refused = "[never]" in enabled or overcommit.strip() == "2"
     limited = any(resource.getrlimit(each)[0] != resource.RLIM_INFINITY for each in _LIMITS)
     return not (refused or limited)
 

@@ -25,8 +25,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from vertebra.layers.depthwise import SMALL_MAP, convolve_depthwise
-from vertebra.layers.patches import Window, convolve, convolve_as_usual
+from vertebra.layers import depthwise, patches
+from vertebra.layers.convolve_as_usual import GradientOfWeights, convolve_as_usual
+from vertebra.layers.patches import Window, convolve
 
 _MANY_CHANNELS = 256
 _SMALL = {torch.float32: 4 * 4, torch.bfloat16: 5 * 5}
@@ -116,14 +117,14 @@ def _depthwise(
     rest = _in_fp32(usual) if is_half else usual
     if window is None or not is_large or conv.out_channels != conv.in_channels:
         return rest
+    by_products = _as_usual(window, dtype, depthwise.gradient_of_weights)
 
     def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         height, width = images.shape[2:]
-        is_small = is_half and height * width <= SMALL_MAP
+        is_small = is_half and height * width <= depthwise.SMALL_MAP
         is_narrow = not strides and width <= _NARROW
         if is_small or is_narrow:
-            bias = None if bias is None else bias.to(dtype)
-            return convolve_depthwise(images.to(dtype), weight.to(dtype), bias, window)
+            return by_products(images, weight, bias)
         return rest(images, weight, bias)
 
     return forward
@@ -137,12 +138,21 @@ def _in_fp32(usual: _Way) -> _Way:
     return forward
 
 
+def _as_usual(window: Window, dtype: torch.dtype, of_weights: GradientOfWeights) -> _Way:
+    def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        bias = None if bias is None else bias.to(dtype)
+        return convolve_as_usual(images.to(dtype), weight.to(dtype), bias, window, of_weights)
+
+    return forward
+
+
 def _product(images: Tensor, weight: Tensor, bias: Tensor | None, window: Window) -> Tensor:
     return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
 
 
 def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) -> _Way:
     is_pointwise = window.size == (1, 1) and window.padding == (0, 0)
+    by_products = _as_usual(window, dtype, patches.gradient_of_weights)
 
     def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         count, _, height, width = images.shape
@@ -158,8 +168,7 @@ def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) 
         if pays:
             return _product(images, weight, bias, window)
         if channels >= _SEVERAL_CHANNELS and positions <= _SMALL_FOR_WEIGHTS[dtype]:
-            bias = None if bias is None else bias.to(dtype)
-            return convolve_as_usual(images.to(dtype), weight.to(dtype), bias, window)
+            return by_products(images, weight, bias)
         return usual(images, weight, bias)
 
     return forward

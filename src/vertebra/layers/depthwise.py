@@ -1,4 +1,4 @@
-"""A depthwise convolution whose gradient of the weights is made of matrix products.
+"""The gradient of depthwise weights, by matrix products.
 
 The gradient of a tap sums, over all places, the pixel that it reads times the gradient there. The
 products of all pixels with all places of a row, or of a small map, are a matrix product for each
@@ -6,23 +6,13 @@ channel; those of a tap lie on one of its diagonals. That computes more than is 
 oneDNN's kernel for the gradient of 5x5 and 7x7 weights is slow, in bf16 most of all.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vertebra.layers.patches import Window
 
 SMALL_MAP = 8 * 8
 """Pixels at most of a map that is multiplied as a whole, in bf16."""
-
-
-def convolve_depthwise(
-    images: Tensor, weight: Tensor, bias: Tensor | None, window: Window
-) -> Tensor:
-    """images: [N, C, H, W], weight: [C, 1, h, w], bias: [C] -> [N, C, H', W']."""
-    return _Convolve.apply(images, weight, bias, window)  # pyright: ignore[reportReturnType]
 
 
 def gradient_of_weights(images: Tensor, gradient: Tensor, window: Window) -> Tensor:
@@ -34,36 +24,6 @@ def gradient_of_weights(images: Tensor, gradient: Tensor, window: Window) -> Ten
     is_small = images[0, 0].numel() <= SMALL_MAP and images.dtype == torch.bfloat16
     taps = _of_maps(images, gradient, window) if is_small else _of_rows(images, gradient, window)
     return taps.view(-1, 1, *window.size).to(images.dtype)
-
-
-class _Convolve(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, window: Window
-    ) -> Tensor:
-        ctx.save_for_backward(images, weight)
-        ctx.window = window
-        return F.conv2d(images, weight, bias, window.stride, window.padding, groups=len(weight))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        images, weight = ctx.saved_tensors
-        (gradient,), window = gradients, ctx.window
-        of_images = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
-            # torch 2.15 has no fast kernel for this in bf16 where the convolution strides
-            dtype = images.dtype if window.stride == (1, 1) else torch.float32
-            found, _, _ = torch.ops.aten.convolution_backward(
-                *(gradient.to(dtype), images.to(dtype), weight.to(dtype), None),
-                *(window.stride, window.padding, (1, 1), False, (0, 0), len(weight)),
-                (True, False, False),
-            )
-            of_images = found.to(images.dtype)
-        if ctx.needs_input_grad[1]:
-            of_weight = gradient_of_weights(images, gradient, window)
-        if ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, 2, 3))
-        return of_images, of_weight, of_bias, None
 
 
 def _of_rows(images: Tensor, gradient: Tensor, window: Window) -> Tensor:
@@ -87,11 +47,9 @@ def _of_maps(images: Tensor, gradient: Tensor, window: Window) -> Tensor:
     (h, w), (down, across), (top, left) = window
     pixels = images.permute(1, 0, 2, 3).flatten(2)  # [C, N, H * W]
     places = gradient.permute(1, 2, 3, 0).flatten(1, 2)  # [C, H' * W', N]
-    vertically, horizontally = (
-        _read(h, down, top, rows, height),
-        _read(w, across, left, columns, width),
-    )
-    taps = vertically[:, None, :, None, :, None] & horizontally[None, :, None, :, None, :]
+    vertically = _read(h, down, top, rows, height)[:, None, :, None, :, None]
+    horizontally = _read(w, across, left, columns, width)[None, :, None, :, None, :]
+    taps = vertically & horizontally
     return (places @ pixels).flatten(1) @ taps.view(-1, h * w).to(images.dtype)
 
 

@@ -84,4 +84,4 @@ class HalvingAttention(nn.Module):
 
 def hardswish() -> nn.Module:
     """Returns the activation that writes over what it reads."""
-    return nn.Hardswish()
+    return nn.Hardswish(inplace=True)

@@ -66,14 +66,12 @@ def convolve(pixels: Tensor, weight: Tensor, bias: Tensor | None, window: Window
     return product.view(len(pixels), rows, columns, -1)
 
 
-def convolve_as_usual(
-    images: Tensor, weight: Tensor, bias: Tensor | None, window: Window
-) -> Tensor:
-    """images: [N, C, H, W], weight: [K, C, h, w], bias: [K] -> [N, K, H', W'].
-
-    Torch's own convolution and gradient of the images; that of the weights is a product of patches.
-    """
-    return _Convolve.apply(images, weight, bias, window)  # pyright: ignore[reportReturnType]
+def gradient_of_weights(images: Tensor, gradient: Tensor, window: Window) -> Tensor:
+    """images: [N, C, H, W], gradient: [N, K, H', W'], of the answers -> [K, C, h, w]."""
+    kernels, channels = gradient.shape[1], images.shape[1]
+    read = patches(images.permute(0, 2, 3, 1), window).flatten(0, 2)
+    taps = gradient.permute(0, 2, 3, 1).reshape(-1, kernels).t() @ read
+    return taps.view(kernels, *window.size, channels).permute(0, 3, 1, 2)
 
 
 def _by_pixel(weight: Tensor) -> Tensor:
@@ -143,32 +141,3 @@ class _Taps(torch.autograd.Function):
         taps = total[:, rows, columns]
         taps.copy_(gradient.view_as(taps))
         return total.permute(0, 3, 1, 2), None
-
-
-class _Convolve(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, window: Window
-    ) -> Tensor:
-        ctx.save_for_backward(images, weight)
-        ctx.window = window
-        return F.conv2d(images, weight, bias, window.stride, window.padding)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        images, weight = ctx.saved_tensors
-        (gradient,), window = gradients, ctx.window
-        of_images = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
-            of_images, _, _ = torch.ops.aten.convolution_backward(
-                *(gradient, images, weight, None, window.stride, window.padding),
-                *((1, 1), False, (0, 0), 1, (True, False, False)),
-            )
-        if ctx.needs_input_grad[1]:
-            kernels, channels, height, width = weight.shape
-            read = patches(images.permute(0, 2, 3, 1), window).flatten(0, 2)
-            taps = gradient.permute(0, 2, 3, 1).reshape(-1, kernels).t() @ read
-            of_weight = taps.view(kernels, height, width, channels).permute(0, 3, 1, 2)
-        if ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, 2, 3))
-        return of_images, of_weight, of_bias, None
