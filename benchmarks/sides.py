@@ -6,6 +6,7 @@ multiply-adds in fp32: what the work would take if it were all arithmetic at ful
 """
 
 import multiprocessing as mp
+import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +14,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import NamedTuple, TypeAlias
+from unittest.mock import patch
 
 from records import note
 from vertebra.bench.latency import Spread
+from vertebra.cli.buffers import give_buffers_back
 
 Build: TypeAlias = Callable[[], Callable[[], object]]
 """Is called in the process, and returns the work."""
@@ -42,7 +45,7 @@ def compare(name: str, builds: Mapping[str, Build], trial: Trial) -> float:
 
     Above 1, ours is faster. Peak memory is the largest resident set of each process.
     """
-    pipes = {side: _start(build) for side, build in builds.items()}
+    pipes = {side: _start(build, is_command=side == "ours") for side, build in builds.items()}
     for pipe in pipes.values():
         pipe.recv()
     seconds: dict[str, list[float]] = {side: [] for side in pipes}
@@ -100,10 +103,14 @@ def _ratio(ours: Sequence[float], others: Sequence[float]) -> Spread:
     return Spread.of([one / other for one, other in zip(ours, others, strict=True)])
 
 
-def _start(build: Build) -> Connection:
+def _start(build: Build, *, is_command: bool) -> Connection:
+    """Starts a process, with the environment that our commands give themselves if it is one."""
     context = mp.get_context("spawn")
     here, there = context.Pipe()
-    context.Process(target=_serve, args=(build, there), daemon=True).start()
+    with patch.dict(os.environ):
+        if is_command:
+            give_buffers_back()
+        context.Process(target=_serve, args=(build, there), daemon=True).start()
     return here
 
 

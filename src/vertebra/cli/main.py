@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn
 
+from vertebra.cli.buffers import give_buffers_back
 from vertebra.cli.ending import Ending
 from vertebra.errors import VertebraError
 from vertebra.lookup import find
@@ -60,6 +61,7 @@ STUDIES: Mapping[str, str] = {
 def main() -> NoReturn:
     """Runs the command of this process, and ends it with the exit code; programs call `command`."""
     ending = Ending()
+    give_buffers_back()
     ending.exit(command(sys.argv[1:]))
 
 
