@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from records import note
 from vertebra.bench.latency import Spread
-from vertebra.cli.buffers import give_buffers_back
+from vertebra.engine.heap import give_buffers_back
 
 Build: TypeAlias = Callable[[], Callable[[], object]]
 """Is called in the process, and returns the work."""

@@ -14,8 +14,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn
 
-from vertebra.cli.buffers import give_buffers_back
 from vertebra.cli.ending import Ending
+from vertebra.engine.heap import give_buffers_back
 from vertebra.errors import VertebraError
 from vertebra.lookup import find
 

@@ -10,10 +10,12 @@ import ctypes
 import os
 import platform
 import sys
-
-import torch
+from typing import TYPE_CHECKING
 
 from vertebra.engine.large_pages import can_be_large, is_long, lengthen
+
+if TYPE_CHECKING:  # MKL has to be told before torch is imported
+    import torch
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of glibc's options, from malloc.h."""
@@ -22,16 +24,32 @@ _OWN_SETTINGS = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_MMA
 """Environment variables by which a user has chosen an allocator or its behaviour."""
 
 
-def can_keep(device: torch.device) -> bool:
+def can_keep(device: "torch.device") -> bool:
     """Says whether `keep_in_heap` does anything: not where the device is no CPU, without glibc, or
     where the environment has chosen (`GLIBC_TUNABLES`, `LD_PRELOAD`, `MALLOC_MMAP_MAX_`,
     `MALLOC_MMAP_THRESHOLD_`)."""
-    if device.type != "cpu" or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    return device.type == "cpu" and _can_choose()
+
+
+def _can_choose() -> bool:
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
     return not any(os.environ.get(name) for name in _OWN_SETTINGS)
 
 
-def keep_in_heap(device: torch.device) -> bool:
+def give_buffers_back() -> bool:
+    """Has MKL, where torch multiplies matrices with it, free each buffer after use, if freed memory
+    can be kept: the next product finds it again, and so can others; returns whether it is told.
+
+    Comes before torch is imported, and holds for the process and those that it starts.
+    """
+    can_choose = _can_choose()
+    if can_choose:
+        os.environ["MKL_DISABLE_FAST_MM"] = "1"
+    return can_choose
+
+
+def keep_in_heap(device: "torch.device") -> bool:
     """Has this process keep freed memory for its next large tensors, in large pages where it can;
     returns whether it does.
 
@@ -47,7 +65,7 @@ def keep_in_heap(device: torch.device) -> bool:
     return kept
 
 
-def give_back(device: torch.device) -> bool:
+def give_back(device: "torch.device") -> bool:
     """Hands what is free in this process back, once; returns whether it did.
 
     After work unlike what follows: holes that it left would not fit the next large tensors.
