@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from tests.recipes.drawn import in_memory, tiny
+from torch import Tensor, nn
 
+from vertebra.engine.execution import Execution
 from vertebra.errors import RecipeError
 from vertebra.recipes import precision
 from vertebra.recipes.precision import fit_precision, gain
@@ -95,3 +97,23 @@ def test_what_would_overwrite_memory_is_not_compiled_for_a_cpu():
         prepare(tiny(Path("drawn"), compiled), materials=materials)
     prepare(tiny(Path("drawn")), materials=materials)
     prepare(tiny(Path("drawn"), {**compiled, "model.width": 0.25}), materials=materials)
+
+
+@pytest.mark.parametrize(
+    ("macs", "wanted"),
+    [(0.0, 16), (15.9, 16), (20.5, 20), (1e9, 64)],  # multiply-adds, of so many images
+)
+def test_small_networks_are_measured_on_more_images(
+    macs: float, wanted: int, monkeypatch: pytest.MonkeyPatch
+):
+    counts: set[int] = set()
+
+    def seconds(net: nn.Module, images: Tensor, execution: Execution) -> float:
+        counts.add(len(images))
+        return 1.0
+
+    monkeypatch.setattr(precision, "_seconds", seconds)
+    monkeypatch.setattr(precision, "_macs", lambda recipe: 1000)
+    monkeypatch.setattr(precision, "MEASURED_MACS", 1000 * macs)
+    assert gain(recipe(**{"data.batch_size": 64}), torch.device("cpu")) == 1.0
+    assert counts == {wanted}

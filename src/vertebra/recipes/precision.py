@@ -25,12 +25,12 @@ from vertebra.recipes.recipe import Recipe
 CLEAR = 1.2
 """So many times as fast has bf16 to be on a CPU: less would turn with the machine's mood."""
 
-WORTH_MEASURING = 8e9
-"""Multiply-adds of a batch from which on a CPU is measured: a ResNet-18 a quarter as wide, whose
-batch of 128 at 32 px has about half as many, was slower in bf16."""
+WORTH_MEASURING = 1e9
+"""Multiply-adds of a batch from which on a CPU is measured."""
 
-MEASURED_IMAGES = 16
-"""Images at most in a pass that is measured."""
+MEASURED_MACS, MEASURED_IMAGES = 8e9, 16
+"""A pass that is measured has as many images as make so many multiply-adds, and no fewer than so
+many images: what is small gains little from bf16 in a small batch, and much in a large one."""
 
 PATH = "execution.precision"
 """Where a recipe has its precision."""
@@ -115,7 +115,8 @@ def check_compiled(recipe: Recipe, model: Classifier) -> None:
 def gain(recipe: Recipe, device: torch.device) -> float:
     """Returns how many times as long a pass, forward and backward, takes in fp32 as in bf16."""
     phase = recipe.phases[-1]
-    preprocess, count = phase.data.preprocess, min(phase.pass_size, MEASURED_IMAGES)
+    preprocess = phase.data.preprocess
+    count = min(phase.pass_size, max(MEASURED_IMAGES, int(MEASURED_MACS / _macs(recipe))))
     size = (preprocess.channels, *2 * (preprocess.image_size,))
     images = torch.zeros(count, *size, device=device).contiguous(
         memory_format=recipe.execution.layout
@@ -161,12 +162,14 @@ def _may_gain(recipe: Recipe) -> bool:
     """Says whether a CPU may compute it in bf16, and there is enough to compute."""
     if not _is_allowed(recipe):
         return False
-    phase = recipe.phases[-1]
-    preprocess = phase.data.preprocess
-    cost = account(
-        _outline(recipe), image_size=preprocess.image_size, in_channels=preprocess.channels
-    )
-    return phase.pass_size * cost.macs >= WORTH_MEASURING
+    return recipe.phases[-1].pass_size * _macs(recipe) >= WORTH_MEASURING
+
+
+def _macs(recipe: Recipe) -> int:
+    """Returns the multiply-adds of an image, in the last phase."""
+    preprocess = recipe.phases[-1].data.preprocess
+    size, channels = preprocess.image_size, preprocess.channels
+    return account(_outline(recipe), image_size=size, in_channels=channels).macs
 
 
 def _outline(recipe: Recipe) -> Classifier:
