@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from tests.models.drawn import randomise
+from torch import nn
 
 from vertebra.errors import RecipeError
 from vertebra.models.timm import TimmBackbone, TimmSpec
@@ -166,10 +167,22 @@ def test_a_member_of_every_family_is_a_backbone(name):
 @pytest.mark.parametrize("name", sorted({*MEMBERS} - WITHOUT_VALUES))
 def test_a_member_of_every_family_learns_in_every_parameter(name):
     net = build(name).train()
+    unlearnt = without_gradient(net)
+    for part in net.modules():
+        # a batch's own mean takes out what a bias before it adds, up to rounding: its gradient may
+        # be 0 there, but not where the norm has another mean
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+    assert not unlearnt or not unlearnt & without_gradient(net)
+
+
+def without_gradient(net: TimmBackbone) -> set[str]:
+    """Returns the names of the parameters that drawn images and a drawn loss teach nothing."""
+    net.zero_grad()
     vector = net(torch.randn(2, 3, *(net.image_size or (128, 128)))).vector
     (vector * torch.randn_like(vector)).sum().backward()
     learnt = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
-    assert [n for n, p in learnt if p.grad is None or not p.grad.any()] == []
+    return {n for n, p in learnt if p.grad is None or not p.grad.any()}
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ OURS_ALONE = {
     "resnet101a",
     "resnet152a",
     "resnet50_gn_ws",
+    "resnetrs26",
     "resnetrs50_gn",
 }
 MODULES = {"vertebra.models.resnet", "vertebra.models.resnet_rs"}
