@@ -54,6 +54,7 @@ _MODULES = (
     "seeding",
     "studies",
     "tasks",
+    "uncompiled",
 )
 
 

@@ -32,7 +32,7 @@ def test_every_import_goes_down(root: Path, monkeypatch, capsys):
 
 def test_a_late_import_of_a_neighbour_breaks_the_floors(root: Path, tmp_path: Path):
     floors = "cli recipes methods tasks models data engine bench report"
-    grounds = "layers contracts duration records lookup seeding cores errors"
+    grounds = "layers contracts duration records lookup seeding cores uncompiled errors"
     package = tmp_path / "src" / "vertebra"
     package.mkdir(parents=True)
     for name in ("__init__", *floors.split(), *grounds.split()):

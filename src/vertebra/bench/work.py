@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from vertebra import uncompiled
 from vertebra.bench.settings import BenchSettings
 from vertebra.contracts import fused
 from vertebra.layers.convolutions_on_cpu import ConvolutionsOnCpu
@@ -77,7 +78,7 @@ def training_step(subject: Subject, images: Tensor, settings: BenchSettings) -> 
     """
     model = _placed(subject.build().train(), settings)
     call = compiled(model) if settings.compile else model
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
+    optimizer = uncompiled.SGD(model.parameters(), lr=0.0, momentum=0.9)
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     precise = settings.precision == "fp32"
     convolving = nullcontext

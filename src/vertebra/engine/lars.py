@@ -15,8 +15,10 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from vertebra import uncompiled
 
-class LARS(torch.optim.Optimizer):
+
+class LARS(uncompiled.Optimizer):
     """For each tensor: u = g + wd w;  u *= trust |w| / |u|;  v = momentum v + u;  w -= lr v.
 
     A ratio with |w| = 0 or |u| = 0 is 1. In a group whose "trust" is None it is always 1: biases

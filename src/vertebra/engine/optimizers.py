@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from vertebra import uncompiled
 from vertebra.contracts import ParameterGroup
 from vertebra.engine import lars
 from vertebra.errors import RecipeError
@@ -51,7 +52,7 @@ class SGD:
 
     def build(self, groups: Sequence[ParameterGroup], device: torch.device) -> torch.optim.SGD:
         """Returns the optimizer of `groups`, whose parameters are already on `device`."""
-        optimizer = torch.optim.SGD(
+        optimizer = uncompiled.SGD(
             torch_groups(groups, self.lr, weight_decay=self.weight_decay),
             momentum=self.momentum,
             nesterov=self.nesterov,
@@ -93,7 +94,7 @@ class AdamW:
 
     def build(self, groups: Sequence[ParameterGroup], device: torch.device) -> torch.optim.AdamW:
         """Returns the optimizer of `groups`, whose parameters are already on `device`."""
-        return torch.optim.AdamW(
+        return uncompiled.AdamW(
             torch_groups(groups, self.lr, weight_decay=self.weight_decay),
             betas=self.betas,
             eps=self.eps,

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
-from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from vertebra.engine.heap import give_back
 from vertebra.export.packed import pack_convolution, pack_linear
@@ -22,12 +21,16 @@ from vertebra.export.recorded import (
     argument,
     call,
     constant,
+    dtype_of,
     is_mean_over_sides,
     let_go,
     name_of,
     set_constant,
     shape_of,
+    sizes_of,
+    spec_of,
 )
+from vertebra.export.watching import PerImage
 
 _ATEN, _MKLDNN = torch.ops.aten, torch.ops.mkldnn
 
@@ -64,7 +67,7 @@ def fuse(module: fx.GraphModule, *, count: int) -> int:
     for node in [*module.graph.nodes]:
         if node.target is _ATEN.add.Tensor:
             _add_before(node)
-        elif is_mean_over_sides(node) and node.meta["val"].dtype == torch.bfloat16:
+        elif is_mean_over_sides(node) and dtype_of(node) == torch.bfloat16:
             _pool(node)
     for node in [*module.graph.nodes]:
         weight = constant(module, node.args[1]) if len(node.args) > 1 else None
@@ -92,7 +95,7 @@ def _fuse_convolution(module: fx.GraphModule, conv: fx.Node, weight: Tensor, cou
         stride=stride,
         dilation=dilation,
         groups=groups,
-        shape=_expected(images, count),
+        shape=sizes_of(images, count),
     )
     rest = (set_constant(module, made, conv), argument(conv, "bias"))
     rest = (*rest, padding, stride, dilation, groups)
@@ -112,7 +115,7 @@ def _fuse_convolution(module: fx.GraphModule, conv: fx.Node, weight: Tensor, cou
 
 def _fuse_linear(module: fx.GraphModule, linear: fx.Node, weight: Tensor, count: int) -> None:
     rows = linear.all_input_nodes[0]
-    made = pack_linear(weight, shape=_expected(rows, count))
+    made = pack_linear(weight, shape=sizes_of(rows, count))
     rest = (set_constant(module, made, linear), argument(linear, "bias"))
     after = _follower(linear)
     if after is not None and name_of(after) in _ACTIVATIONS:
@@ -137,9 +140,9 @@ def _add_before(add: fx.Node) -> None:
             x = turned.all_input_nodes[0]
             with add.graph.inserting_before(add):
                 there = add.graph.call_function(*way_back(turned, shortcut))
-                there.meta["val"] = x.meta["val"]
+                there.meta["spec"] = spec_of(x)
                 summed = add.graph.call_function(_ATEN.add.Tensor, (x, there))
-                summed.meta["val"] = x.meta["val"]
+                summed.meta["spec"] = spec_of(x)
             _replace(turned.target, (summed, *turned.args[1:]), turned, add)
             return
 
@@ -151,7 +154,8 @@ def _permuted_back(permuted: fx.Node, shortcut: fx.Node) -> tuple[Any, tuple[Any
 
 
 def _viewed_back(view: fx.Node, shortcut: fx.Node) -> tuple[Any, tuple[Any, ...]]:
-    shape = [each if is_concrete_int(each) else -1 for each in shape_of(view.all_input_nodes[0])]
+    shape = shape_of(view.all_input_nodes[0])
+    shape = [-1 if isinstance(each, PerImage) else each for each in shape]
     return _ATEN.reshape.default, (shortcut, shape)
 
 
@@ -188,14 +192,9 @@ def _added(add: fx.Node | None, node: fx.Node) -> fx.Node | None:
     return others[0] if is_alike else None
 
 
-def _expected(node: fx.Node, count: int) -> list[int]:
-    """Returns about the shape of what a node gives for `count` images."""
-    return [int(each) if is_concrete_int(each) else count for each in shape_of(node)]
-
-
 def _pool(mean: fx.Node) -> None:
     images = mean.all_input_nodes[0]
-    pooled = (images, [*shape_of(images)[2:]])
+    pooled = (images, cast(list[int], [*shape_of(images)[2:]]))
     if argument(mean, "keepdim"):
         call(_ATEN.avg_pool2d.default, mean, pooled)
         return

@@ -24,7 +24,10 @@ from vertebra.export.recorded import (
     put,
     set_constant,
     shape_of,
+    sizes_of,
+    spec_of,
 )
+from vertebra.export.watching import TensorSpec
 
 _ATEN = torch.ops.aten
 
@@ -63,7 +66,7 @@ def rearrange(module: fx.GraphModule, *, count: int) -> None:
     joined = [node for node in module.graph.nodes if _is_pair(node)]
     while joined:
         node = joined.pop()
-        if count * prod(shape_of(node)[1:]) >= _WORTH_PARTING:
+        if prod(sizes_of(node, count)) >= _WORTH_PARTING:
             joined += _part(module, node)
 
 
@@ -76,9 +79,9 @@ def _take_mean_first(module: fx.GraphModule, mean: fx.Node) -> None:
     graph, images = mean.graph, conv.all_input_nodes[0]
     with graph.inserting_before(mean):
         first = graph.call_function(_ATEN.mean.dim, (images, [2, 3], True))
-        first.meta["val"] = images.meta["val"][:, :, :1, :1]
+        first.meta["spec"] = _like(images, sides=(1, 1))
         last = graph.call_function(_ATEN.conv2d.default, (first, *conv.args[1:]), conv.kwargs)
-        last.meta["val"] = conv.meta["val"][:, :, :1, :1]
+        last.meta["spec"] = _like(conv, sides=(1, 1))
         if not argument(mean, "keepdim"):
             last = graph.call_function(_ATEN.flatten.using_ints, (last, 1))
     put(last, mean)
@@ -130,7 +133,7 @@ def _part(module: fx.GraphModule, joined: fx.Node) -> list[fx.Node]:
 def _can_part(module: fx.GraphModule, user: fx.Node, joined: fx.Node) -> bool:
     found = _weights(module, user)
     if found is not None:
-        channels, groups = shape_of(joined)[1], argument(user, "groups")
+        channels, groups = _channels(joined), argument(user, "groups")
         is_depthwise = groups == len(found.weight) == channels
         return is_depthwise or (groups == 1 and len(found.weight) <= channels)  # else it moves more
     if user.target is _ATEN.mul.Tensor:
@@ -147,10 +150,10 @@ def _each(user: fx.Node, joined: fx.Node) -> list[fx.Node]:
         with graph.inserting_before(user):
             if gate is not None:
                 share = graph.call_function(_ATEN.slice.Tensor, (gate, 1, start, end))
-                share.meta["val"] = gate.meta["val"][:, start:end]
+                share.meta["spec"] = _like(gate, channels=end - start)
                 rest = (share,)
             new = graph.call_function(cast(Any, user.target), (part, *rest), user.kwargs)
-        new.meta["val"] = user.meta["val"][:, start:end]
+        new.meta["spec"] = _like(user, channels=end - start)
         made.append(new)
     return made
 
@@ -175,7 +178,7 @@ def _shares(
         )
         with conv.graph.inserting_before(conv):
             new = conv.graph.call_function(_ATEN.conv2d.default, args)
-        new.meta["val"] = conv.meta["val"] if axis == 1 else conv.meta["val"][:, start:end]
+        new.meta["spec"] = _like(conv, channels=None if axis == 1 else end - start)
         made.append(new)
     return made
 
@@ -183,21 +186,35 @@ def _shares(
 def _parts(joined: fx.Node) -> list[tuple[fx.Node, int, int]]:
     """Returns the maps that are joined, each with the channels, from and to, that are its own."""
     one, other = cast(list[fx.Node], joined.args[0])
-    between, end = shape_of(one)[1], shape_of(joined)[1]
+    between, end = _channels(one), _channels(joined)
     return [(one, 0, between), (other, between, end)]
+
+
+def _channels(node: fx.Node) -> int:
+    """Returns the channels of maps [N, C, H, W]."""
+    return cast(int, shape_of(node)[1])
+
+
+def _like(
+    node: fx.Node, *, channels: int | None = None, sides: tuple[int, int] | None = None
+) -> TensorSpec:
+    """Returns the spec of maps like those of a node, but for their channels or sides."""
+    (count, before, *around), dtype = node.meta["spec"]
+    shape = (count, before if channels is None else channels, *(around if sides is None else sides))
+    return TensorSpec(shape, dtype)
 
 
 def _gate(product: fx.Node, joined: fx.Node) -> fx.Node | None:
     """Returns what gives joined maps a factor [N, C, 1, 1] for each channel, if something does."""
     for each in product.args:
         if each is not joined and isinstance(each, fx.Node) and _is_single_pixel(each):
-            return each if shape_of(each)[1] == shape_of(joined)[1] else None
+            return each if _channels(each) == _channels(joined) else None
     return None
 
 
 def _is_pair(node: fx.Node) -> bool:
     """Says whether a node lays two different maps [N, C, H, W] side by side along C."""
-    if node.target is not _ATEN.cat.default or node.meta["val"].ndim != 4:
+    if node.target is not _ATEN.cat.default or len(shape_of(node)) != 4:
         return False
     maps = cast(list[Any], node.args[0])
     return len({*maps}) == len(maps) == 2 and argument(node, "dim") in (1, -3)
@@ -205,7 +222,7 @@ def _is_pair(node: fx.Node) -> bool:
 
 def _is_single_pixel(node: fx.Node) -> bool:
     """Says whether a node gives maps [N, C, 1, 1]."""
-    return isinstance(node.meta["val"], Tensor) and shape_of(node)[2:] == (1, 1)
+    return spec_of(node) is not None and shape_of(node)[2:] == (1, 1)
 
 
 def _weights(module: fx.GraphModule, node: fx.Node) -> _Weights | None:

@@ -1,7 +1,7 @@
 """A network as the list of operators that it runs on images of one size.
 
-Such a list can be rewritten, as it shows who reads a tensor and who does so last. Torch's export
-writes it: the modules are gone, and the weights are constants.
+Such a list can be rewritten, as it shows who reads a tensor and who does so last. The modules are
+gone, and the weights are constants.
 """
 
 # torch has no public name for what an operator takes
@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
-from torch.export import Dim, ExportedProgram, export
-from torch.fx.experimental.symbolic_shapes import is_concrete_int
 from torch.fx.node import map_arg
+
+from vertebra.export.watching import PerImage, TensorSpec, watch
 
 _IDLE = {"aten::dropout", "aten::feature_dropout", "aten::alias", "aten::detach"}
 """What gives in evaluation what it is given."""
@@ -25,45 +25,24 @@ _IDLE = {"aten::dropout", "aten::feature_dropout", "aten::alias", "aten::detach"
 _SHAPES = {"aten::flatten", "aten::reshape", "aten::view"}
 """What may give what it is given: where that has the shape already."""
 
-_COUNT = 2
-"""Images that a network is recorded with, where it may be given any number of them."""
-
 
 def record(net: nn.Module, image: Tensor, *, is_one: bool) -> fx.GraphModule:
     """Returns what `net`, in evaluation, does with images of the size and type of this one,
     [1, C, H, W]: with one, or else with any number from two on.
 
     Raises:
-        Exception: of many kinds, where a network decides by the values of a tensor, or by how many
-            images there are.
+        ValueError: the network decides by the values of a tensor, or by how many images there are.
     """
-    images = image if is_one else image.expand(_COUNT, -1, -1, -1)
-    images = images.contiguous(memory_format=torch.channels_last)
-    counts = None if is_one else ({0: Dim.AUTO},)
-    with torch.no_grad():
-        whole = export(net, (images,), dynamic_shapes=counts, strict=False)
-        module = whole.module(check_guards=False)
-    if not is_one:
-        _require_any_number(whole)
+    module = watch(net, image, is_one=is_one)
     for node in [*module.graph.nodes]:
-        if name_of(node) in _IDLE:
+        if name_of(node) in _IDLE or _keeps_shape(node):
             node.replace_all_uses_with(node.args[0])
-            module.graph.erase_node(node)
-        elif name_of(node) in _SHAPES and shape_of(node) == shape_of(node.all_input_nodes[0]):
-            node.replace_all_uses_with(node.all_input_nodes[0])
-            module.graph.erase_node(node)
-        elif name_of(node) == "aten::_assert_tensor_metadata":
             module.graph.erase_node(node)
     return module
 
 
-def _require_any_number(program: ExportedProgram) -> None:
-    """Checks that nothing in the network has fixed the number of images."""
-    (name,) = program.graph_signature.user_inputs
-    (images,) = (node for node in program.graph.nodes if node.name == name)
-    count = shape_of(images)[0]
-    if is_concrete_int(count):
-        raise ValueError(f"the network has fixed the number of images at {count}")
+def _keeps_shape(node: fx.Node) -> bool:
+    return name_of(node) in _SHAPES and shape_of(node) == shape_of(node.all_input_nodes[0])
 
 
 def call(target: Any, node: fx.Node, args: Iterable[Any]) -> fx.Node:
@@ -99,27 +78,39 @@ def argument(node: fx.Node, name: str) -> Any:
     return node.kwargs.get(name, schema.arguments[place].default_value)
 
 
-def shape_of(node: fx.Node) -> tuple[int, ...]:
-    """Returns the shape of the tensor that a node gives; a number of images may be a symbol."""
-    return tuple(node.meta["val"].shape)
+def spec_of(node: fx.Node) -> TensorSpec | None:
+    """Returns the shape and type of the tensor that a node gives; None where it gives no tensor."""
+    return node.meta.get("spec")
+
+
+def shape_of(node: fx.Node) -> tuple[int | PerImage, ...]:
+    """Returns the shape of the tensor that a node gives."""
+    return node.meta["spec"].shape
+
+
+def sizes_of(node: fx.Node, count: int) -> list[int]:
+    """Returns the shape of the tensor that a node gives for `count` images."""
+    return node.meta["spec"].shape_with(count)
+
+
+def dtype_of(node: fx.Node) -> torch.dtype:
+    """Returns the type of the tensor that a node gives."""
+    return node.meta["spec"].dtype
 
 
 def alike(one: fx.Node, other: fx.Node) -> bool:
-    """Says whether two nodes give tensors, and of the same shape and type; one may give a number of
-    images."""
-    if not all(isinstance(each.meta["val"], Tensor) for each in (one, other)):
-        return False
-    same = shape_of(one) == shape_of(other)
-    return same and one.meta["val"].dtype == other.meta["val"].dtype
+    """Says whether two nodes give tensors, and of the same shape and type."""
+    return spec_of(one) is not None and spec_of(one) == spec_of(other)
 
 
 def is_mean_over_sides(node: fx.Node) -> bool:
     """Says whether a node gives the mean over the sides of maps [N, C, H, W], of their type."""
     if node.target is not torch.ops.aten.mean.dim:
         return False
-    maps = node.all_input_nodes[0].meta["val"]
-    sides = sorted(each % maps.ndim for each in argument(node, "dim") or ())
-    return maps.ndim == 4 and sides == [2, 3] and maps.dtype == node.meta["val"].dtype
+    maps = node.all_input_nodes[0]
+    axes = len(shape_of(maps))
+    sides = sorted(each % axes for each in argument(node, "dim") or ())
+    return axes == 4 and sides == [2, 3] and dtype_of(maps) == dtype_of(node)
 
 
 def overwrites(node: fx.Node) -> bool:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vertebra import uncompiled
 from vertebra.contracts import Progress
 from vertebra.duration import steps
 from vertebra.engine.schedules import Cosine
@@ -79,7 +80,7 @@ class LinearProbe:
         vectors = (train.vectors - mean) * scale
         weight = torch.zeros(classes, vectors.shape[1], requires_grad=True)
         bias = torch.zeros(classes, requires_grad=True)
-        optimizer = torch.optim.SGD([weight, bias], lr=rate, momentum=0.9, nesterov=True)
+        optimizer = uncompiled.SGD([weight, bias], lr=rate, momentum=0.9, nesterov=True)
         updates = max(self.updates, self.epochs * -(-len(vectors) // self.batch_size))
         schedule = Cosine(warmup=steps(0))
         places = self._places(len(vectors), seed=seed)

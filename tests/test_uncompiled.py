@@ -1,0 +1,74 @@
+"""Torch's optimizers step, store and load as they do, without torch's compiler."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from vertebra import uncompiled
+
+PAIRS = [
+    (uncompiled.SGD, torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    (uncompiled.AdamW, torch.optim.AdamW, {"weight_decay": 0.1}),
+]
+
+
+def weights() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(3, 4, generator=generator)) for _ in range(3)]
+
+
+def step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    optimizer.zero_grad()
+    assert all(each.grad is None for each in parameters)
+    for each in parameters:
+        each.grad = torch.randn(3, 4, generator=generator)
+    optimizer.step()
+
+
+@pytest.mark.parametrize(("ours", "torchs", "settings"), PAIRS)
+def test_updates_and_states_are_torchs(ours, torchs, settings):
+    made = [(each, weights()) for each in (ours, torchs)]
+    built = [
+        (kind([{"params": some[:2], "lr": 0.3}], lr=0.1, **settings), some) for kind, some in made
+    ]
+    for optimizer, some in built:
+        optimizer.add_param_group({"params": some[2:]})
+        for seed in range(2):
+            step(optimizer, some, seed)
+    (one, found), (other, wanted) = built
+    assert all(map(torch.equal, found, wanted))
+    one.load_state_dict(copy.deepcopy(other.state_dict()))
+    for optimizer, some in built:
+        step(optimizer, some, 2)
+    assert all(map(torch.equal, found, wanted))
+    assert all(each.requires_grad for each in found)
+
+
+def test_the_compiler_is_not_imported():
+    code = """
+import sys, torch
+from vertebra import uncompiled
+
+class Watch(uncompiled.Mode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        print(func.name())
+        return func(*args, **(kwargs or {}))
+
+weight = torch.nn.Parameter(torch.ones(2))
+with Watch():
+    (weight * 2).sum().backward()
+for kind in (uncompiled.SGD, uncompiled.AdamW):
+    optimizer = kind([weight], lr=0.1)
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+print([each for each in ("torch._dynamo", "sympy") if each in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *seen, last = ran.stdout.splitlines()
+    assert seen[:2] == ["aten::mul.Tensor", "aten::sum"] and last == "[]"
