@@ -72,3 +72,24 @@ print([each for each in ("torch._dynamo", "sympy") if each in sys.modules])
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     *seen, last = ran.stdout.splitlines()
     assert seen[:2] == ["aten::mul.Tensor", "aten::sum"] and last == "[]"
+
+
+def test_an_outline_draws_nothing_and_has_torchs_shapes():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with uncompiled.outline():
+        conv = nn.Conv2d(3, 4, 3)
+        nn.init.trunc_normal_(conv.weight)
+        turned = torch.empty(2, 3).normal_().t_()
+        copied = torch.zeros(2).copy_(torch.ones(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert {each.device.type for each in (*conv.parameters(), turned, copied)} == {"meta"}
+    assert conv.weight.shape == (4, 3, 3, 3) and turned.shape == (3, 2) and copied.shape == (2,)
+    assert conv.weight.requires_grad
+
+
+def test_values_outside_an_outline_are_written():
+    real = torch.zeros(3, device="cpu")
+    with uncompiled.outline():
+        real.fill_(2)
+    assert real.tolist() == [2, 2, 2]

@@ -1,13 +1,12 @@
 """What a model costs: its parameters, and the multiply-adds of one image."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from vertebra.bench.shadow import shadow, shadow_image
+from vertebra.bench.operations import Operation, operations
 
 
 class Account(NamedTuple):
@@ -27,31 +26,21 @@ class Account(NamedTuple):
 def account(
     model: nn.Module, *, image_size: int | tuple[int, int], in_channels: int = 3
 ) -> Account:
-    """Returns the cost of `model` in evaluation, found without computing anything or touching it.
+    """Returns the cost of `model` in evaluation, which stays as it is.
 
     image_size: side, or height and width, in pixels.
     """
-    net = shadow(model)
-    _leave_out_norms(net)
-    image = shadow_image(net, image_size=image_size, in_channels=in_channels)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(image)
-    root = type(net).__name__
-    parts = {
-        name.removeprefix(f"{root}."): sum(by_kind.values()) // 2
-        for name, by_kind in counter.get_flop_counts().items()
-        if name.startswith(f"{root}.")
-    }
+    found = operations(model, image_size=image_size, in_channels=in_channels).all
     return Account(
         parameters=sum(p.numel() for p in model.parameters()),
-        macs=counter.get_total_flops() // 2,
-        macs_by_part=parts,
+        macs=sum(each.macs for each in found),
+        macs_by_part=macs_by_part(found),
     )
 
 
-def _leave_out_norms(net: nn.Module) -> None:
-    """Takes batch norms out: they keep shapes, are not counted, and take most of the counting."""
-    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    for name, part in [*net.named_modules(remove_duplicate=False)]:
-        if name and type(part) in kinds:
-            net.set_submodule(name, nn.Identity())
+def macs_by_part(found: Iterable[Operation]) -> dict[str, int]:
+    """Returns the multiply-adds of each submodule that has any, by its qualified name."""
+    macs = Counter[str]()
+    for each in found:
+        macs.update(dict.fromkeys(each.parts, each.macs))
+    return dict(macs)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vertebra.bench.account import account
+from vertebra.bench.account import macs_by_part
+from vertebra.bench.operations import operations
 from vertebra.contracts import Classifier
 
 
@@ -26,42 +26,21 @@ class Level(NamedTuple):
 
 
 def anatomy(model: Classifier, *, image_size: int, in_channels: int = 3) -> list[Level]:
-    """Returns the levels of the backbone, from image to vector, and the head.
-
-    model: on the meta device, so that nothing is computed.
-    """
+    """Returns the levels of the backbone, from image to vector, and the head."""
     parts = [*model.backbone.levels(), model.head]
-    images = torch.empty(1, in_channels, image_size, image_size, device="meta")
-    shapes = _shapes(model, [_last(part) for part in parts], images)
-    macs = account(model, image_size=image_size, in_channels=in_channels).macs_by_part
+    found = operations(model, image_size=image_size, in_channels=in_channels)
+    macs = macs_by_part(found.all)
     names = {id(module): name for name, module in model.named_modules()}
     return [
         Level(
             name=_name(part, names),
             layers=_layers(part),
-            shape=shapes.get(id(_last(part))),
+            shape=found.shapes.get(names.get(id(_last(part)), "")),
             parameters=sum(parameter.numel() for parameter in part.parameters()),
             macs=_macs_within(part, macs, names),
         )
         for part in parts
     ]
-
-
-def _shapes(
-    model: nn.Module, parts: list[nn.Module], images: Tensor
-) -> Mapping[int, tuple[int, ...]]:
-    shapes: dict[int, tuple[int, ...]] = {}
-
-    def note(module: nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            shapes[id(module)] = tuple(output.shape[1:])
-
-    hooks = [part.register_forward_hook(note) for part in parts]
-    with torch.no_grad():
-        model.eval()(images)
-    for hook in hooks:
-        hook.remove()
-    return shapes
 
 
 def _macs_within(part: nn.Module, macs: Mapping[str, int], names: Mapping[int, str]) -> int:

@@ -13,10 +13,10 @@ from typing import Any
 from weakref import finalize
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vertebra.bench.work import Work
+from vertebra.uncompiled import Mode
 
 
 def peak_memory_mb(prepare: Callable[[], Work], device: torch.device) -> float:
@@ -37,7 +37,7 @@ def peak_memory_mb(prepare: Callable[[], Work], device: torch.device) -> float:
         return meter.peak / 2**20
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(Mode):
     """Counts the bytes of the tensors that were made while it is on and are alive.
 
     limit_mb: mebibytes at which it stops the work, before the machine stops the process.

@@ -145,15 +145,14 @@ def _show(name: str, arguments: Arguments) -> None:
 
     entry = find_entry(name)
 
-    import torch
-
     from vertebra.bench.anatomy import anatomy
     from vertebra.report.quantities import amount
     from vertebra.report.terminal import names_table, open_console
     from vertebra.tasks.classify import create_model
+    from vertebra.uncompiled import outline
 
     size = arguments.image_size or entry.image_size
-    with torch.device("meta"):
+    with outline():
         model = create_model(name, num_classes=arguments.classes)
     levels = anatomy(model, image_size=size)
     parameters = sum(level.parameters for level in levels)

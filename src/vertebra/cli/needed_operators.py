@@ -13,8 +13,6 @@ def show_operators(name: str, *, image_size: int | None, as_json: bool) -> None:
     Raises:
         NameLookupError, CheckpointError: there is no such model, and no such run.
     """
-    import torch
-
     from vertebra.models.operators import operators
     from vertebra.models.shelf import find_entry
     from vertebra.recipes.materials import build_model
@@ -22,8 +20,9 @@ def show_operators(name: str, *, image_size: int | None, as_json: bool) -> None:
     from vertebra.records import RunDirectory
     from vertebra.report.terminal import names_table, open_console
     from vertebra.tasks.classify import create_model
+    from vertebra.uncompiled import outline
 
-    with torch.device("meta"):
+    with outline():
         if Path(name).is_dir():
             recipe = load(RunDirectory(Path(name)).require().path)
             model, size = build_model(recipe, 2), recipe.phases[-1].data.preprocess.image_size

@@ -26,7 +26,8 @@ class OffsetBias(Undecayed, Foldable):
         self.stride = stride
         self.table = nn.Parameter(torch.zeros(heads, side * side))
         self.places: Tensor
-        self.register_buffer("places", self._places(side, side), persistent=False)
+        places = self._places(side, side).to(self.table.device)
+        self.register_buffer("places", places, persistent=False)
 
     def forward(self, height: int, width: int) -> Tensor:
         """Returns the biases [heads, Q, height * width] of that grid of keys."""
@@ -42,7 +43,7 @@ class OffsetBias(Undecayed, Foldable):
 
     def _offsets(self, size: int) -> Tensor:
         """Returns how far queries and keys are apart on an axis, [ceil(size / stride), size]."""
-        keys = torch.arange(size, dtype=torch.int32)
+        keys = torch.arange(size, dtype=torch.int32, device="cpu")  # whole numbers are few
         return (keys[:: self.stride, None] - keys).abs().clamp(max=self.side - 1)
 
     def folded(self) -> nn.Module:

@@ -3,13 +3,13 @@
 from collections import OrderedDict
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vertebra.contracts import Foldable
 from vertebra.layers.linear_head import LinearHead
 from vertebra.layers.quantise import RowLevels
+from vertebra.uncompiled import outline
 
 _SETTINGS = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
 
@@ -26,7 +26,7 @@ class QuantisedConv2d(nn.Conv2d, Foldable):
     def of(cls, conv: nn.Conv2d, quantiser: nn.Module) -> Self:
         """Returns a convolution like `conv`, with the very same weight."""
         settings: dict[str, Any] = {name: getattr(conv, name) for name in _SETTINGS}
-        with torch.device("meta"):  # its own weight is replaced at once
+        with outline():  # its own weight is replaced at once
             made = cls(**settings, bias=False)
         made.weight = conv.weight
         made.quantiser = quantiser
@@ -39,7 +39,7 @@ class QuantisedConv2d(nn.Conv2d, Foldable):
     def folded(self) -> nn.Module:
         """Returns a plain convolution with the filters as they are applied."""
         settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
-        with torch.device("meta"):
+        with outline():
             made = nn.Conv2d(**settings, bias=False)
         made.weight = nn.Parameter(self.quantiser(self.weight).detach())
         return made.train(self.training)
@@ -68,7 +68,7 @@ class QuantisedHead(LinearHead, Foldable):
 
     def folded(self) -> nn.Module:
         """Returns a plain linear map with the weights as they are applied, and the clamp."""
-        with torch.device("meta"):
+        with outline():
             fc = nn.Linear(self.fc.in_features, self.fc.out_features)
         fc.weight = nn.Parameter(self._weight().detach())
         fc.bias = self.fc.bias

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vertebra.contracts import Foldable
+from vertebra.uncompiled import outline
 
 EPSILON = 1e-10
 _SETTINGS = (
@@ -38,7 +39,7 @@ class StandardisedConv2d(nn.Conv2d, Foldable):
     @classmethod
     def of(cls, conv: nn.Conv2d) -> Self:
         """Returns a convolution like `conv`, with the very same weight and bias."""
-        with torch.device("meta"):  # its own tensors are replaced at once
+        with outline():  # its own tensors are replaced at once
             made = cls(**_settings(conv))
         made.weight, made.bias = conv.weight, conv.bias
         return made.train(conv.training)
@@ -56,7 +57,7 @@ class StandardisedConv2d(nn.Conv2d, Foldable):
 
     def folded(self) -> nn.Module:
         """Returns a plain convolution with the standardised filters."""
-        with torch.device("meta"):
+        with outline():
             made = nn.Conv2d(**_settings(self))
         made.weight, made.bias = nn.Parameter(self.standardised_weight().detach()), self.bias
         return made.train(self.training)

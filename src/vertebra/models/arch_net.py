@@ -33,6 +33,7 @@ from vertebra.models.classifier import BackboneWithHead
 from vertebra.models.ranges import require_count, require_one_of, scaled_depth
 from vertebra.models.resnet import ResNetSpec
 from vertebra.models.shell import ResidualNet, StagedNet, initialise
+from vertebra.uncompiled import outline
 
 Levels = Literal["fixed", "learned"]
 
@@ -114,7 +115,7 @@ class ArchNetSpec:
 
     def original(self, in_channels: int) -> ResidualNet:
         """Returns the residual network without its numbers, on the meta device."""
-        with torch.device("meta"):
+        with outline():
             net = self.of.build(in_channels)
         if not isinstance(net, ResidualNet):
             raise RecipeError(f"{self.of} builds a {type(net).__name__}, no residual network")

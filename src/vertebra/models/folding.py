@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vertebra.models.timm_library import library
+from vertebra.uncompiled import Mode
 
 
 def fold_norms(net: nn.Module, images: Tensor) -> None:
@@ -61,7 +61,7 @@ def _kinds() -> tuple[tuple[type[nn.Module], ...], tuple[type[nn.Module], ...]]:
     return (nn.Conv2d, layers.Conv2dSame), (nn.BatchNorm2d, layers.BatchNormAct2d)
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(Mode):
     """Counts how often a convolution or a norm runs, and who reads what a convolution gives."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:

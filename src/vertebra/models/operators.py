@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vertebra.errors import RecipeError
 from vertebra.layers.learned_step import LearnedStep
 from vertebra.layers.quantise import ActivationLevels
+from vertebra.uncompiled import Mode
 
 SUPPORTED = (
     "3x3 convolution",
@@ -137,7 +137,7 @@ def listed(found: Sequence[Operator]) -> str:
     return ", ".join(said[:MOST_SAID]) + (" and others" if len(said) > MOST_SAID else "")
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(Mode):
     """Notes each operator that takes something which the image has become."""
 
     def __init__(self, max_channels: int) -> None:

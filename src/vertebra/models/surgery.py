@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from vertebra.errors import RecipeError
 from vertebra.layers.norm import GroupNormSpec, GroupNormThen
 from vertebra.layers.standardised_conv import StandardisedConv2d
+from vertebra.uncompiled import outline
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -150,7 +150,7 @@ def _group_norm_like(old: nn.Module, norm: GroupNormSpec) -> nn.GroupNorm:
     channels = _channels(old)
     children = dict(old.named_children())
     kind = GroupNormThen if children else nn.GroupNorm
-    with torch.device("meta"):  # its own tensors are replaced at once
+    with outline():  # its own tensors are replaced at once
         new = kind(norm.groups_of(channels), channels, eps=norm.eps, affine=weight is not None)
     new.weight, new.bias = _parameter(weight), _parameter(bias)  # pyright: ignore[reportAttributeAccessIssue]
     for each, child in children.items():

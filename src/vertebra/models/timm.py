@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-import torch
 from torch import Tensor, nn
 
 from vertebra.contracts import Backbone, Encoding, Foldable, parted, sharing
@@ -28,6 +27,7 @@ from vertebra.models.timm_library import (
 )
 from vertebra.models.timm_survey import survey
 from vertebra.models.timm_training import spare_passes
+from vertebra.uncompiled import outline
 
 _ANY_SIZE: Mapping[str, bool] = {
     "dynamic_img_size": True,
@@ -71,7 +71,7 @@ class TimmSpec:
         return TimmBackbone(self.name, {"in_chans": in_channels, **self._arguments()})
 
     def _arguments(self) -> dict[str, object]:
-        with torch.device("meta"):
+        with outline():
             takes = parameters_of(type(created(self.name, {})))
         arguments = {name: value for name, value in _ANY_SIZE.items() if name in takes}
         settings = {
@@ -108,7 +108,7 @@ class TimmBackbone(Backbone, Foldable):
         size: tuple[int, int] = (
             self.configuration["input_size"][1:] if side is None else (side, side)
         )
-        with torch.device("meta"):  # a second one: the first must not remember what has no values
+        with outline():  # a second one: the first must not remember what has no values
             shadow = created(name, arguments)
         self._survey = survey(shadow, name, in_channels=self.in_channels, size=size)
         self.maps, self.width = self._survey.maps, self._survey.width

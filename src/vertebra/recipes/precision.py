@@ -21,6 +21,7 @@ from vertebra.layers.convolutions_on_cpu import overwrites_memory
 from vertebra.recipes.fit import Fitted
 from vertebra.recipes.materials import build_model
 from vertebra.recipes.recipe import Recipe
+from vertebra.uncompiled import outline
 
 CLEAR = 1.2
 """So many times as fast has bf16 to be on a CPU: less would turn with the machine's mood."""
@@ -174,5 +175,5 @@ def _macs(recipe: Recipe) -> int:
 
 def _outline(recipe: Recipe) -> Classifier:
     """Returns the recipe's network without weights."""
-    with torch.device("meta"):
+    with outline():
         return build_model(recipe, 2)

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-import torch
-
 from vertebra.bench.account import Account, account
 from vertebra.contracts import Classifier, Progress
 from vertebra.data.beside import Beside
@@ -16,6 +14,7 @@ from vertebra.recipes.materials import Materials, build_model, gather
 from vertebra.recipes.precision import check_compiled, check_precision
 from vertebra.recipes.recipe import Data, Recipe
 from vertebra.recipes.teachers import require_teachers
+from vertebra.uncompiled import outline
 
 
 class Prepared(NamedTuple):
@@ -85,7 +84,7 @@ def prepare(
                 f"phases have different classes, {list(classes)} and {list(each.classes)}; "
                 f"give every phase the same"
             )
-    with torch.device("meta"):  # shapes are enough to count with
+    with outline():  # shapes are enough to count with
         model = build_model(recipe, max(1, len(classes)))
     check_precision(recipe, model)
     check_compiled(recipe, model)

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from vertebra.contracts import Classifier
 from vertebra.errors import CheckpointError
 from vertebra.models.ensemble import Ensemble
@@ -16,6 +14,7 @@ from vertebra.recipes.norms import operated
 from vertebra.recipes.recipe import Pretrained, Recipe
 from vertebra.records import RunDirectory, read_record
 from vertebra.seeding import seeded
+from vertebra.uncompiled import outline
 
 
 def load_start(
@@ -56,7 +55,7 @@ def look_up(recipe: Recipe, pretrained: Pretrained, *, download: bool = False) -
     Raises:
         CheckpointError: as `load_start`; told before any image is read.
     """
-    with torch.device("meta"):
+    with outline():
         model = build_model(recipe, 1)
     return load_start(
         model.to_empty(device="cpu"), recipe, pretrained, classes=("",), download=download

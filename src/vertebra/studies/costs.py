@@ -31,6 +31,7 @@ from vertebra.models.specs import ModelSpec
 from vertebra.recipes.materials import build_model
 from vertebra.recipes.recipe import Recipe
 from vertebra.records import Json
+from vertebra.uncompiled import outline
 
 BUDGET_S = 1.0
 """Seconds of timed calls for each network."""
@@ -113,7 +114,7 @@ def conditions(recipe: Recipe) -> dict[str, Json]:
 
 def _count(asked: _Asked, recipe: Recipe, on_done: Callable[[], None]) -> Account:
     try:
-        with torch.device("meta"):  # shapes are enough to count with
+        with outline():  # shapes are enough to count with
             model = build_model(recipe, asked.classes)
         return account(model, image_size=asked.image_size, in_channels=asked.channels)
     except FAILURES as error:

@@ -9,8 +9,6 @@ which is the same on average. The rate is ours, for small networks and data; the
 
 from typing import Any
 
-import torch
-
 from vertebra.errors import RecipeError
 from vertebra.methods.cosub import CosubSpec
 from vertebra.methods.supervised import SupervisedSpec
@@ -24,6 +22,7 @@ from vertebra.recipes.fit import Fitted
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.vary import vary
 from vertebra.recipes.ways.wishes import Wishes
+from vertebra.uncompiled import outline
 
 RATE = 0.1
 
@@ -74,5 +73,5 @@ def _can_drop(model: ModelSpec) -> bool:
     if not isinstance(model, TimmSpec):
         return "stochastic_depth" in vars(model)
     require_timm(model.name)
-    with torch.device("meta"):
+    with outline():
         return "drop_path_rate" in parameters_of(type(created(model.name, {})))
