@@ -66,7 +66,17 @@ def test_attention_is_counted_in_every_form():
     fused = sites * (sites - 1) * (8 + 6)
     many = 2 * sites * sites * 8 + sites * 8 * 32
     assert found.macs == fused + many == torchs(net, image_size=6, in_channels=8)
-    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_torch_has_its_settings_back():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(RuntimeError):
+            operations(nn.Sequential(nn.Linear(6, 4)), image_size=5)
+        assert torch.backends.mha.get_fastpath_enabled() and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 @given(st.data())

@@ -200,7 +200,7 @@ def test_the_fast_form_gives_the_same_figures_and_answers(deployed, report, monk
         made.append(optimized(model, images, **options))
         return made[-1]
 
-    monkeypatch.setattr(module, "optimize", watched)
+    monkeypatch.setattr(apply, "optimized", watched)
     plain = evaluate_split(deployed, report, name="test")
     assert evaluate_split(deployed, report, name="test", optimize=True).figures == plain.figures
     assert not made  # so few images do not make up for it

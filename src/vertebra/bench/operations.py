@@ -74,13 +74,16 @@ def operations(
 
 @contextmanager
 def _in_parts() -> Generator[None]:
-    """Keeps torch from computing attention by one operator, of which no part is seen."""
-    is_enabled = torch.backends.mha.get_fastpath_enabled()
+    """Keeps torch from computing attention by one operator, of which no part is seen, and from
+    waiting for a second thread in every operator: there is too little to compute."""
+    is_enabled, threads = torch.backends.mha.get_fastpath_enabled(), torch.get_num_threads()
     torch.backends.mha.set_fastpath_enabled(False)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(is_enabled)
+        torch.set_num_threads(threads)
 
 
 class _Watch(Mode):
