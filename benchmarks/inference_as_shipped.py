@@ -61,34 +61,36 @@ def main() -> None:
     )
     ratios: list[float] = []
     for name in given.models:
+        size = side(name)  # here: our process need not import timm
         builds = {
-            "peer": partial(timms, name, given.batch_size, given.peer),
-            "ours": partial(ours, name, given.batch_size, given.precision),
-            "product": partial(same_product, name, given.batch_size),
+            "peer": partial(timms, name, given.batch_size, size, given.peer),
+            "ours": partial(ours, name, given.batch_size, size, given.precision),
+            "product": partial(same_product, name, given.batch_size, size),
         }
         ratios.append(compare(name, builds, trial))
     print_means(ratios)
 
 
-def timms(name: str, batch_size: int, peer: str) -> Callable[[], object]:
+def timms(name: str, batch_size: int, size: int, peer: str) -> Callable[[], object]:
     import torch
 
     plain, by_pixel = torch.contiguous_format, torch.channels_last
     if peer == "shipped":
-        return timms_in(name, batch_size, layout=plain, half=False)
+        return timms_in(name, batch_size, size, layout=plain, half=False)
     if peer == "channels-last":
-        return timms_in(name, batch_size, layout=by_pixel, half=False)
-    both = [timms_in(name, batch_size, layout=each, half=True) for each in (plain, by_pixel)]
+        return timms_in(name, batch_size, size, layout=by_pixel, half=False)
+    both = [timms_in(name, batch_size, size, layout=each, half=True) for each in (plain, by_pixel)]
     return min(both, key=seconds)
 
 
-def timms_in(name: str, batch_size: int, *, layout: object, half: bool) -> Callable[[], object]:
+def timms_in(
+    name: str, batch_size: int, size: int, *, layout: object, half: bool
+) -> Callable[[], object]:
     import timm
     import torch
 
     torch.manual_seed(0)
     model = timm.create_model(MODELS[name]).eval().to(memory_format=layout)
-    size = side(name)
     images = torch.randn(batch_size, 3, size, size).contiguous(memory_format=layout)
 
     @torch.inference_mode()
@@ -110,7 +112,7 @@ def seconds(call: Callable[[], object]) -> float:
     return min(took)
 
 
-def ours(name: str, batch_size: int, precision: str) -> Callable[[], object]:
+def ours(name: str, batch_size: int, size: int, precision: str) -> Callable[[], object]:
     import torch
 
     from vertebra.engine.heap import keep_in_heap
@@ -119,18 +121,17 @@ def ours(name: str, batch_size: int, precision: str) -> Callable[[], object]:
 
     keep_in_heap(torch.device("cpu"))
     torch.manual_seed(0)
-    size = side(name)
     images = torch.randn(batch_size, 3, size, size)
     model = create_model(name, num_classes=1000)
     fast = optimize(model, images[:2], batch_size=batch_size, precision=precision)
     return lambda: fast(images)
 
 
-def same_product(name: str, batch_size: int) -> Callable[[], object]:
+def same_product(name: str, batch_size: int, size: int) -> Callable[[], object]:
     from vertebra.bench.operators import operators
     from vertebra.tasks.classify import create_model
 
-    found = operators(create_model(name, num_classes=1000), image_size=side(name))
+    found = operators(create_model(name, num_classes=1000), image_size=size)
     return product(batch_size * sum(found.macs.values()))
 
 

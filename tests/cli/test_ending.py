@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,18 @@ def test_an_error_ends_as_ever():
 def test_what_cannot_be_written_is_not_passed_over():
     code, _, errors = run("print('x'); import os; os.close(1); ending.exit(0)")
     assert code == 120 and "Bad file descriptor" in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["models"], ["--version"]])
+def test_where_there_is_no_room_an_error_is_one_sentence(arguments: list[str]):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vertebra", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    told = "error: there is no room for what is printed; make room where it goes\n"
+    assert (done.returncode, done.stderr) == (2, told)

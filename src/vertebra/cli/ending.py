@@ -5,6 +5,7 @@ second and 118 MB once torch and torchvision are there.
 """
 
 import atexit
+import errno
 import os
 import sys
 from typing import NoReturn
@@ -28,6 +29,19 @@ class Ending:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
-        except (OSError, ValueError):  # no reader, a full disk, closed: Python knows what to say
-            return
+        except (OSError, ValueError) as error:
+            if not is_full(error):  # no reader, or closed: Python knows what to say
+                return
+            self._code = self._code or say_full()
         os._exit(self._code)
+
+
+def is_full(error: Exception) -> bool:
+    """Says whether an error is of a disk, or what else is written to, that has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def say_full() -> int:
+    """Tells that what was printed has no room; returns the exit code."""
+    print("error: there is no room for what is printed; make room where it goes", file=sys.stderr)
+    return 2

@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn
 
-from vertebra.cli.ending import Ending
+from vertebra.cli.ending import Ending, is_full, say_full
 from vertebra.engine.heap import give_buffers_back
 from vertebra.errors import VertebraError
 from vertebra.lookup import find
@@ -70,17 +70,8 @@ def command(arguments: list[str]) -> int:
     _say_anything()
     is_debugging = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0
-    if arguments[0] in ("-V", "--version"):
-        print(f"vertebra {version('vertebra')}")
-        return 0
     try:
-        find(COMMANDS, arguments[0], kind="command")
-        if arguments[0] == "study":
-            return _study(arguments[1:])
-        return _run(arguments[0], arguments[1:])
+        return _command(arguments)
     except VertebraError as error:
         if is_debugging:
             raise
@@ -91,6 +82,23 @@ def command(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader, as in `vertebra models | head`, has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if is_debugging or not is_full(error):
+            raise
+        return say_full()
+
+
+def _command(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"vertebra {version('vertebra')}")
+        return 0
+    find(COMMANDS, arguments[0], kind="command")
+    if arguments[0] == "study":
+        return _study(arguments[1:])
+    return _run(arguments[0], arguments[1:])
 
 
 def overview() -> str:
