@@ -1,7 +1,5 @@
 """What is written down is what torch's export writes, and gives the same to the bit."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +11,8 @@ from vertebra.export.recorded import name_of, record, shape_of
 from vertebra.export.watching import PerImage, TensorSpec, watch
 from vertebra.tasks.classify import create_model
 
-NAMES = ("resnest14", "ghostnet_050", "levit_128s")
-MORE = ("resnetrs26", "seresnet50", "convnext_tiny", "resnetv2_50x1_bit", "sknet50")
+NAMES = ("resnest14", "levit_128s")
+MORE = ("resnetrs26", "ghostnet_050", "seresnet50", "convnext_tiny", "resnetv2_50x1_bit", "sknet50")
 THEIRS = ("timm/efficientnet_b0", "timm/mixer_s32_224", "timm/swin_tiny_patch4_window7_224")
 
 APART = {
@@ -53,7 +51,7 @@ def operators(module: torch.fx.GraphModule) -> list[str]:
     "name", [*NAMES, *(pytest.param(each, marks=pytest.mark.slow) for each in MORE + THEIRS)]
 )
 def test_the_operators_are_those_of_torchs_export(name: str):
-    side = 64 if name in NAMES[:2] else 224
+    side = 64 if name == "resnest14" else 224
     net = create_model(name, num_classes=5).eval().requires_grad_(False)
     image = draw(1, 3, side, side)
     images = image.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last)
@@ -130,15 +128,3 @@ def test_one_image_has_numbers_alone():
     module = watch(Run(lambda self, x: x.reshape(len(x) * 3, 16)), draw(1, 3, 4, 4), is_one=True)
     *nodes, _ = module.graph.nodes
     assert [shape_of(node) for node in nodes] == [(1, 3, 4, 4), (3, 16)]
-
-
-def test_nothing_of_torchs_compiler_is_imported():
-    code = """
-import sys, torch
-from vertebra.export.optimize import optimize
-from vertebra.tasks.classify import create_model
-optimize(create_model("resnest14", num_classes=5), torch.randn(2, 3, 64, 64))
-print([each for each in ("torch._dynamo", "torch._inductor", "sympy") if each in sys.modules])
-"""
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
