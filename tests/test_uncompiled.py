@@ -42,8 +42,10 @@ def test_updates_and_states_are_torchs(ours, torchs, settings):
             step(optimizer, some, seed)
     (one, found), (other, wanted) = built
     assert all(map(torch.equal, found, wanted))
-    one.load_state_dict(copy.deepcopy(other.state_dict()))
-    for optimizer, some in built:
+    assert one.state_dict()["state"].keys() == other.state_dict()["state"].keys() == {0, 1, 2}
+    anew = ours([{"params": found[:2]}, {"params": found[2:]}], lr=0.7, **settings)
+    anew.load_state_dict(copy.deepcopy(other.state_dict()))
+    for optimizer, some in ((anew, found), (other, wanted)):
         step(optimizer, some, 2)
     assert all(map(torch.equal, found, wanted))
     assert all(each.requires_grad for each in found)

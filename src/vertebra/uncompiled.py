@@ -14,6 +14,7 @@ from inspect import unwrap
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -42,7 +43,7 @@ class _InPlace(Mode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        if _fills(func) and args[0].is_meta:
+        if _fills(func) and isinstance(args[0], Tensor) and args[0].is_meta:
             return args[0]
         return func(*args, **(kwargs or {}))
 

@@ -64,7 +64,7 @@ class LiveBytes(Mode):
                     self._add(each, each.numel() * each.element_size())
                     continue
                 storage = each.untyped_storage()
-                if storage.device.type != "meta":  # what a network is recorded with
+                if storage.device.type != "meta":  # what has no values has no memory
                     self._add(storage, storage.nbytes())
         return given
 

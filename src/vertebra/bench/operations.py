@@ -113,7 +113,7 @@ class _Watch(Mode):
         kind, macs, shape = found
         parts = tuple(dict.fromkeys(self._within))
         self.found.append(Operation(kind, macs, prod(shape), parts))
-        made = args[-1 if kind == "linear" else 0].new_zeros(shape)
+        made = args[0].new_zeros(shape)
         return (made, made) if read is _attention else made
 
 
