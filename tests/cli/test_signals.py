@@ -167,6 +167,7 @@ def test_two_processes_write_one_run(recipe, tmp_path):
     code, said = finish(vertebra("train", "--recipe", recipe, "--out", out, "--devices", 2))
     assert code == 2
     assert "Traceback" not in said
+    assert said.count("error:") == 1
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from vertebra.cli.ending import Ending, is_full, say_full
 from vertebra.engine.heap import give_buffers_back
+from vertebra.engine.said import is_first_to_say
 from vertebra.errors import VertebraError
 from vertebra.lookup import find
 
@@ -75,7 +76,8 @@ def command(arguments: list[str]) -> int:
     except VertebraError as error:
         if is_debugging:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        if is_first_to_say(str(error)):
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

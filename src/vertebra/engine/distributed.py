@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from vertebra.cores import usable_cores
 from vertebra.engine.interrupt import Interrupts
 from vertebra.engine.reading import Reading
+from vertebra.engine.said import FOLDER
 from vertebra.errors import DeviceError
 
 GRACE_SECONDS = 30.0
@@ -136,16 +138,17 @@ def launch(command: Sequence[str], processes: int) -> int:
     SIGINT and SIGTERM are passed on as SIGTERM. When one process fails, the others get half a
     minute to end as well, and its exit code is returned: 128 + n if signal n ended it.
     """
-    environment = {
-        **os.environ,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
-        "WORLD_SIZE": str(processes),
-    }
-    # each process gets its share of the cores; without this all of them use all
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
     children: list[subprocess.Popen[bytes]] = []
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, TemporaryDirectory(prefix="vertebra-") as said:
+        environment = {
+            **os.environ,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(_free_port()),
+            "WORLD_SIZE": str(processes),
+            FOLDER: said,
+        }
+        # each process gets its share of the cores; without this all of them use all
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
         try:
             for rank in map(str, range(processes)):
                 place = {**environment, "RANK": rank, "LOCAL_RANK": rank}

@@ -31,7 +31,7 @@ def fused_operators(net: nn.Module, image: Tensor, *, count: int) -> Operators |
     """
     try:
         module = record(net, image, is_one=count == 1)
-    except Exception:  # torch's export has many, and says in none that there are no others
+    except Exception:  # a network may do anything when watched; unwatched it still answers
         return None
     take_back(module)
     fold_constants(module)
