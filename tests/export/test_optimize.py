@@ -71,6 +71,20 @@ def test_models_of_other_libraries_are_folded_and_packed():
         assert any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
 
 
+@pytest.mark.parametrize("owner", ["ours", "theirs"])
+def test_branches_of_timms_networks_are_merged_whoever_built_them(owner: str):
+    timm = pytest.importorskip("timm")
+    name, classes = "mobileone_s1", 5
+    if owner == "ours":
+        model = enlivened(create_model(f"timm/{name}", num_classes=classes))
+    else:
+        model = enlivened(timm.create_model(name, num_classes=classes))
+    convolutions = sum(isinstance(part, nn.Conv2d) for part in model.modules())
+    fast = optimize(model, draw(2, 3, 64, 64))
+    assert fast.difference < 1e-5
+    assert (convolutions, fast.packed) == (65, 44)  # a convolution a block, and a linear map
+
+
 def test_the_model_stays_as_it_is():
     model = enlivened(create_model("resnet18", num_classes=3)).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -1,5 +1,6 @@
 """The fast form of a trained network for one device: the same answers, checked on the spot.
 
+branches    merged into one convolution, where timm says how
 norms       folded into the convolutions before them
 layout      channels last, where convolutions are faster
 operators   on a CPU, recorded for the size that is expected, fused, and with packed weights
@@ -23,6 +24,7 @@ from vertebra.export.packed import can_pack
 from vertebra.layers.layout import lay_out_by_pixel
 from vertebra.layers.modes import evaluating
 from vertebra.models.folding import fold_norms
+from vertebra.models.timm_branches import merge_branches
 
 BOUNDS: dict[Precision, float] = {"fp32": 1e-4, "bf16": 5e-2}
 """How far answers may lie from the network's, as a share of the largest in their tensor."""
@@ -125,6 +127,7 @@ def optimize(
 
 def _folded(model: nn.Module, example: Tensor, dtype: torch.dtype) -> Optimized:
     net = fused(model)  # in fp32, so that folded weights are rounded once
+    merge_branches(net)
     fold_norms(net, example[:1].contiguous(memory_format=torch.channels_last))
     lay_out_by_pixel(net)
     return Optimized(net.to(dtype).requires_grad_(False), dtype).eval()

@@ -17,6 +17,7 @@ from vertebra.contracts import Backbone, Encoding, Foldable, parted, sharing
 from vertebra.errors import RecipeError
 from vertebra.models.folding import fold_norms
 from vertebra.models.ranges import require_count, require_rate
+from vertebra.models.timm_branches import merge_branches
 from vertebra.models.timm_levels import levels_of
 from vertebra.models.timm_library import (
     PREFIX,
@@ -135,9 +136,10 @@ class TimmBackbone(Backbone, Foldable):
         return levels_of(self.net)
 
     def folded(self) -> Self:
-        """Returns a copy with each batch norm folded into the convolution that alone feeds it; it
-        shares the other tensors."""
+        """Returns a copy with branches merged where timm says how, and each batch norm folded into
+        the convolution that alone feeds it; it shares the other tensors."""
         copy = sharing(self).eval()
+        merge_branches(copy)
         like = next(self.parameters())
         fold_norms(copy, like.new_zeros(1, self.in_channels, *(self.image_size or (64, 64))))
         return copy
