@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from vertebra.contracts import fused
+from vertebra.layers.conv_like import conv_like
 from vertebra.layers.standardised_conv import StandardisedConv2d
 
 
@@ -68,7 +69,7 @@ def test_sums_are_kept_wider_than_half_precision():
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_one_made_of_a_convolution_has_its_very_parameters_and_settings(has_bias):
     conv = nn.Conv2d(4, 8, (3, 5), stride=(1, 2), padding="valid", groups=4, bias=has_bias).eval()
-    made = StandardisedConv2d.of(conv)
+    made = conv_like(conv, StandardisedConv2d)
     assert made.weight is conv.weight and made.bias is conv.bias
     assert made.extra_repr() == conv.extra_repr()
     assert not made.training

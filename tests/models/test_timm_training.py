@@ -5,12 +5,13 @@ from copy import deepcopy
 
 import pytest
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from vertebra.models.timm_library import created
 from vertebra.models.timm_training import spare_passes
 
-NAMES = ["test_efficientnet", "mobilenetv3_small_050", "regnety_002"]
+NAMES = ["test_efficientnet", "mobilenetv3_small_050", "regnety_002", "tf_mixnet_s"]
 networks = pytest.mark.parametrize("name", NAMES)
 
 
@@ -47,6 +48,12 @@ def test_values_and_gradients_are_those_of_timm(name: str):
 def test_weights_keep_their_names(name: str):
     theirs, ours = pair(name)
     assert [*ours.state_dict()] == [*theirs.state_dict()]
+
+
+def test_convolutions_padded_as_tensorflow_does_are_ours():
+    theirs, ours = pair("tf_mixnet_s")
+    assert any(isinstance(each, Conv2dSame) for each in theirs.modules())
+    assert not any(isinstance(each, Conv2dSame) for each in ours.modules())
 
 
 def nodes(answer: Tensor) -> set[str]:

@@ -1,17 +1,16 @@
 """A convolution and a classifier whose weights are quantised whenever they are applied."""
 
 from collections import OrderedDict
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vertebra.contracts import Foldable
+from vertebra.layers.conv_like import conv_like
 from vertebra.layers.linear_head import LinearHead
 from vertebra.layers.quantise import RowLevels
 from vertebra.uncompiled import outline
-
-_SETTINGS = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
 
 
 class QuantisedConv2d(nn.Conv2d, Foldable):
@@ -25,12 +24,10 @@ class QuantisedConv2d(nn.Conv2d, Foldable):
     @classmethod
     def of(cls, conv: nn.Conv2d, quantiser: nn.Module) -> Self:
         """Returns a convolution like `conv`, with the very same weight."""
-        settings: dict[str, Any] = {name: getattr(conv, name) for name in _SETTINGS}
-        with outline():  # its own weight is replaced at once
-            made = cls(**settings, bias=False)
-        made.weight = conv.weight
+        made = conv_like(conv, cls)
+        made.bias = None
         made.quantiser = quantiser
-        return made.train(conv.training)
+        return made
 
     def forward(self, input: Tensor) -> Tensor:
         """input: [N, in_channels, H, W] -> [N, out_channels, H', W']."""
@@ -38,11 +35,9 @@ class QuantisedConv2d(nn.Conv2d, Foldable):
 
     def folded(self) -> nn.Module:
         """Returns a plain convolution with the filters as they are applied."""
-        settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
-        with outline():
-            made = nn.Conv2d(**settings, bias=False)
+        made = conv_like(self, nn.Conv2d)
         made.weight = nn.Parameter(self.quantiser(self.weight).detach())
-        return made.train(self.training)
+        return made
 
 
 class QuantisedHead(LinearHead, Foldable):

@@ -8,25 +8,13 @@ paper's code takes the unbiased one with 1e-5 outside, timm the biased one with 
 Filters vary by far more, so that all with the biased variance agree to five digits a layer.
 """
 
-from typing import Any, Self
-
 import torch
 from torch import Tensor, nn
 
 from vertebra.contracts import Foldable
-from vertebra.uncompiled import outline
+from vertebra.layers.conv_like import conv_like
 
 EPSILON = 1e-10
-_SETTINGS = (
-    "in_channels",
-    "out_channels",
-    "kernel_size",
-    "stride",
-    "padding",
-    "dilation",
-    "groups",
-    "padding_mode",
-)
 
 
 class StandardisedConv2d(nn.Conv2d, Foldable):
@@ -35,14 +23,6 @@ class StandardisedConv2d(nn.Conv2d, Foldable):
     Belongs before a norm, which takes the place of the scale that is lost. Arguments, parameters
     and their names are those of `nn.Conv2d`; a filter of a single weight would become zero.
     """
-
-    @classmethod
-    def of(cls, conv: nn.Conv2d) -> Self:
-        """Returns a convolution like `conv`, with the very same weight and bias."""
-        with outline():  # its own tensors are replaced at once
-            made = cls(**_settings(conv))
-        made.weight, made.bias = conv.weight, conv.bias
-        return made.train(conv.training)
 
     def forward(self, input: Tensor) -> Tensor:
         """input: [N, in_channels, H, W] -> [N, out_channels, H', W']."""
@@ -57,13 +37,6 @@ class StandardisedConv2d(nn.Conv2d, Foldable):
 
     def folded(self) -> nn.Module:
         """Returns a plain convolution with the standardised filters."""
-        with outline():
-            made = nn.Conv2d(**_settings(self))
-        made.weight, made.bias = nn.Parameter(self.standardised_weight().detach()), self.bias
-        return made.train(self.training)
-
-
-def _settings(conv: nn.Conv2d) -> dict[str, Any]:
-    """Returns the arguments that make a convolution of the same shape."""
-    shape = {name: getattr(conv, name) for name in _SETTINGS}
-    return {**shape, "bias": conv.bias is not None}
+        made = conv_like(self, nn.Conv2d)
+        made.weight = nn.Parameter(self.standardised_weight().detach())
+        return made

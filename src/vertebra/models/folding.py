@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._pytree import tree_leaves
 
+from vertebra.layers.same_conv import SameConv2d
 from vertebra.models.timm_library import library
 from vertebra.uncompiled import Mode
 
@@ -58,7 +59,7 @@ def _kinds() -> tuple[tuple[type[nn.Module], ...], tuple[type[nn.Module], ...]]:
     if "timm" not in sys.modules:  # then no module can be one of its classes
         return (nn.Conv2d,), (nn.BatchNorm2d,)
     layers = library().layers
-    return (nn.Conv2d, layers.Conv2dSame), (nn.BatchNorm2d, layers.BatchNormAct2d)
+    return (nn.Conv2d, SameConv2d, layers.Conv2dSame), (nn.BatchNorm2d, layers.BatchNormAct2d)
 
 
 class _Watch(Mode):

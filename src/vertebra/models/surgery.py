@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from vertebra.errors import RecipeError
+from vertebra.layers.conv_like import conv_like
 from vertebra.layers.norm import GroupNormSpec, GroupNormThen
 from vertebra.layers.standardised_conv import StandardisedConv2d
 from vertebra.uncompiled import outline
@@ -127,7 +128,7 @@ def standardise_convolutions(model: nn.Module) -> tuple[str, ...]:
         if type(conv) is not nn.Conv2d or conv.weight[0].numel() == 1 or not _is_norm(norm):
             continue
         if _channels(norm) == conv.out_channels:
-            _put(model, name, StandardisedConv2d.of(conv))
+            _put(model, name, conv_like(conv, StandardisedConv2d))
             names.append(name)
     return tuple(names)
 

@@ -1,14 +1,17 @@
-"""timm's networks without passes over memory that training would make for nothing.
+"""timm's networks as they train faster: without passes over memory that would be made for nothing.
 
 Values, gradients and names of weights stay as they are. An activation in place whose gradient reads
 what it was given makes autograd copy that first; a gate that takes a mean writes each position's
-share of a gradient out (`spatial_mean`).
+share of a gradient out (`spatial_mean`). A convolution padded as TensorFlow does calls torch's by
+itself: ours goes the way that is faster on a CPU (`convolutions_on_cpu`).
 """
 
 from collections import OrderedDict
 
 from torch import Tensor, nn
 
+from vertebra.layers.conv_like import conv_like
+from vertebra.layers.same_conv import SameConv2d
 from vertebra.layers.spatial_mean import spatial_mean
 
 _COPIED = nn.SiLU, nn.Mish, nn.Hardswish
@@ -16,7 +19,8 @@ _COPIED = nn.SiLU, nn.Mish, nn.Hardswish
 
 
 def spare_passes(net: nn.Module) -> None:
-    """Changes activations and gates of a network of timm."""
+    """Changes activations, gates and convolutions of a network of timm."""
+    from timm.layers.conv2d_same import Conv2dSame
     from timm.layers.squeeze_excite import SEModule
     from timm.models._efficientnet_blocks import SqueezeExcite
 
@@ -26,6 +30,8 @@ def spare_passes(net: nn.Module) -> None:
         for name, child in parent.named_children():
             if type(child) is SqueezeExcite or (type(child) is SEModule and not child.add_maxpool):
                 setattr(parent, name, _Gate(OrderedDict(child.named_children())))
+            elif isinstance(child, nn.Conv2d) and type(child) is Conv2dSame:
+                setattr(parent, name, conv_like(child, SameConv2d))
 
 
 class _Gate(nn.Sequential):
