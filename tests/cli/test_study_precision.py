@@ -13,6 +13,7 @@ from vertebra.recipes.codec import to_data
 from vertebra.recipes.recipe import Recipe
 from vertebra.recipes.shelf import load
 from vertebra.records import write_json
+from vertebra.studies import costs
 from vertebra.studies.place import StudyDirectory
 from vertebra.studies.study import Study, study_to_data
 
@@ -51,8 +52,9 @@ Plan = Callable[..., tuple[Study, Said]]
 
 @pytest.fixture
 def plan(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> Plan:
-    """Gives the study that a command would run, and what it says."""
+    """Gives the study that a command would run, and what it says; no network is timed for it."""
     planned: list[Study] = []
+    monkeypatch.setattr(costs, "interleaved", lambda works, **_: {each: [[1.0]] for each in works})
     monkeypatch.setattr(studying, "answer", lambda study, flags: planned.append(study) or 0)
 
     def plan(*words: str) -> tuple[Study, Said]:
