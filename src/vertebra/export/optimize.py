@@ -34,7 +34,7 @@ _OF_ROUNDING = 4.0
 """Or so many times as far as rounding alone moves the network's own answers, which is far where
 norms have seen few images."""
 
-_AT_MOST: dict[Precision, float] = {"fp32": 1e-2, "bf16": 1.0}
+AT_MOST: dict[Precision, float] = {"fp32": 1e-2, "bf16": 1.0}
 """But no farther than this."""
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -126,7 +126,7 @@ def optimize(
     most = BOUNDS[precision] if bound is None else bound
     if bound is None and not found.share <= most:
         moved = _moved_by_rounding(model, images, precision)
-        most = max(most, min(_OF_ROUNDING * moved, _AT_MOST[precision]))
+        most = max(most, min(_OF_ROUNDING * moved, AT_MOST[precision]))
     if not found.share <= most:  # NaN too
         raise MismatchError(
             f"the fast form's answers lie {found.share:.2g} of the largest ({found.largest:.3g}) "
