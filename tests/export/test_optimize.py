@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from vertebra.contracts import Encoding
-from vertebra.engine.execution import Precision
 from vertebra.errors import DeviceError, MismatchError
 from vertebra.export import optimize as module
 from vertebra.export.optimize import Recorded, compare, optimize
@@ -161,31 +160,9 @@ class Drifting(nn.Module):
 
 
 def test_other_answers_are_refused():
-    with pytest.raises(MismatchError, match=r"of the largest .* and 0\.01 is allowed; use the"):
+    with pytest.raises(MismatchError, match=r"of the largest .* and 0\.0001 is allowed; use the"):
         optimize(Drifting(), draw(2, 3, 8, 8))
     assert optimize(Drifting(), draw(2, 3, 8, 8), bound=10).difference > 0.01
-
-
-def ill_conditioned(size: float) -> nn.Module:
-    """Returns a network whose answers are what is left of differences of numbers of this size."""
-    torch.manual_seed(0)
-    first, norm, second = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 1)
-    nn.init.constant_(first.bias, size)
-    nn.init.constant_(norm.weight, 1.1)
-    with torch.no_grad():
-        second.weight -= second.weight.mean(1, keepdim=True)
-    return nn.Sequential(first, norm, nn.ReLU(), second).eval()
-
-
-@pytest.mark.parametrize(("precision", "size"), [("fp32", 3000.0), ("bf16", 100.0)])
-def test_rounding_that_moves_the_networks_own_answers_as_far_is_allowed(
-    precision: Precision, size: float, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(module, "has_bf16", lambda device: True)
-    net, images, usual = ill_conditioned(size), draw(2, 3, 16, 16), module.BOUNDS[precision]
-    assert optimize(net, images, precision=precision).difference > usual
-    with pytest.raises(MismatchError, match="is allowed"):
-        optimize(net, images, precision=precision, bound=usual)
 
 
 def test_answers_that_are_no_numbers_are_refused():

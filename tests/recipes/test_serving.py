@@ -11,7 +11,7 @@ from vertebra.data.decode import BrokenImage
 from vertebra.data.sources import loose
 from vertebra.errors import CheckpointError, MismatchError
 from vertebra.export.answer import Answer
-from vertebra.export.optimize import AT_MOST, BOUNDS
+from vertebra.export.optimize import BOUNDS
 from vertebra.recipes import apply, serving
 from vertebra.recipes.apply import predict
 from vertebra.recipes.deploy import load_run
@@ -100,8 +100,7 @@ def test_what_is_no_image_is_told_as_predict_tells_it(deployed):
 
 
 def test_a_fast_form_that_answers_otherwise_is_refused(deployed, monkeypatch):
-    for bounds in (BOUNDS, AT_MOST):
-        monkeypatch.setitem(bounds, "fp32", -1.0)
+    monkeypatch.setitem(BOUNDS, "fp32", -1.0)
     with pytest.raises(MismatchError, match="--no-optimize"):
         ServedRun(deployed, batch_size=2)
 

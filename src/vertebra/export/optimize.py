@@ -8,7 +8,6 @@ precision   fp32, or bf16 where the device has instructions for it
 compiling   by torch.compile with frozen weights, where it is asked for
 """
 
-from copy import deepcopy
 from math import inf, isnan
 from typing import Any, NamedTuple
 
@@ -29,13 +28,6 @@ from vertebra.models.timm_branches import merge_branches
 
 BOUNDS: dict[Precision, float] = {"fp32": 1e-4, "bf16": 5e-2}
 """How far answers may lie from the network's, as a share of the largest in their tensor."""
-
-_OF_ROUNDING = 4.0
-"""Or so many times as far as rounding alone moves the network's own answers, which is far where
-norms have seen few images."""
-
-AT_MOST: dict[Precision, float] = {"fp32": 1e-2, "bf16": 1.0}
-"""But no farther than this."""
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -83,8 +75,9 @@ class Recorded(Optimized):
         if size == [*self._shape[1:]] and (count == 1) == (self._shape[0] == 1):
             return super().forward(images)
         (model,) = self._itself
-        with evaluating(model):
-            return _plainly(model, images, is_half=self.dtype == torch.bfloat16)
+        is_half = self.dtype == torch.bfloat16
+        with evaluating(model), torch.autocast(images.device.type, torch.bfloat16, enabled=is_half):
+            return tree_map(_single, model(images))
 
 
 def optimize(
@@ -102,10 +95,8 @@ def optimize(
                 answer on them. Images of another size, and a single one where several are expected
                 or several where one is, go through `model` itself on a CPU, which is slower.
     batch_size: images in a call that are expected; by default N.
-    bound:      on how far the answers may lie apart, as a share of the largest. By default that of
-                `BOUNDS`, and four times as far as the network's own answers lie from those that it
-                gives in float64, or in bf16 if that is asked for, where that is more: up to 1e-2,
-                or 1 in bf16.
+    bound:      on how far the answers may lie apart, as a share of the largest; `BOUNDS` by
+                default.
 
     On a CPU the memory that making it took goes back to the system.
 
@@ -124,9 +115,6 @@ def optimize(
     images = example[:1] if count == 1 else example.expand(max(2, len(example)), -1, -1, -1)
     found = compare(model, fast, images)
     most = BOUNDS[precision] if bound is None else bound
-    if bound is None and not found.share <= most:
-        moved = _moved_by_rounding(model, images, precision)
-        most = max(most, min(_OF_ROUNDING * moved, AT_MOST[precision]))
     if not found.share <= most:  # NaN too
         raise MismatchError(
             f"the fast form's answers lie {found.share:.2g} of the largest ({found.largest:.3g}) "
@@ -152,43 +140,6 @@ def _recorded(folded: Optimized, model: nn.Module, example: Tensor, *, count: in
         return folded
     shape = torch.Size((count, *example.shape[1:]))
     return Recorded(operators, folded.dtype, shape=shape, model=model).eval()
-
-
-class _InHalf(nn.Module):
-    """A network as it is, in bf16 by autocast."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> Any:
-        return _plainly(self.net, images, is_half=True)
-
-
-class _InDouble(nn.Module):
-    """A network of float64."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = deepcopy(net).double()
-
-    def forward(self, images: Tensor) -> Any:
-        return self.net(images.double())
-
-
-def _plainly(net: nn.Module, images: Tensor, *, is_half: bool) -> Any:
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=is_half):
-        return tree_map(_single, net(images))
-
-
-def _moved_by_rounding(model: nn.Module, images: Tensor, precision: Precision) -> float:
-    """Returns how far the network's own answers lie from those that it gives in bf16, if that is
-    asked for, or in float64; 0 where it cannot compute so."""
-    try:
-        other = _InHalf(model) if precision == "bf16" else _InDouble(model)
-        return compare(model, other, images).share
-    except (RuntimeError, TypeError):  # MPS has no float64, some networks mix it with fp32
-        return 0.0
 
 
 class Difference(NamedTuple):
