@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from vertebra.contracts import Encoding
-from vertebra.errors import DeviceError, MismatchError
+from vertebra.errors import DeviceError
 from vertebra.export import optimize as module
-from vertebra.export.optimize import Recorded, compare, optimize
+from vertebra.export.optimize import FormRefused, Recorded, compare, optimize
 from vertebra.tasks.classify import create_model
 
 CPU = torch.device("cpu")
@@ -160,14 +160,14 @@ class Drifting(nn.Module):
 
 
 def test_other_answers_are_refused():
-    with pytest.raises(MismatchError, match=r"of the largest .* and 0\.0001 is allowed; use the"):
+    with pytest.raises(FormRefused, match=r"of the largest .* and 0\.0001 is allowed; use the"):
         optimize(Drifting(), draw(2, 3, 8, 8))
     assert optimize(Drifting(), draw(2, 3, 8, 8), bound=10).difference > 0.01
 
 
 def test_answers_that_are_no_numbers_are_refused():
     net = nn.Sequential(nn.Conv2d(3, 2, 1))
-    with pytest.raises(MismatchError):
+    with pytest.raises(FormRefused):
         optimize(net, torch.full((1, 3, 4, 4), float("nan")))
 
 

@@ -1,6 +1,7 @@
 """A finished run in use: loaded, judged on other images, and asked for names."""
 
 import json
+import re
 import shutil
 from base64 import b64decode
 from dataclasses import replace
@@ -17,6 +18,7 @@ from vertebra.data.preprocess import Preprocess
 from vertebra.engine import checkpoint
 from vertebra.errors import CheckpointError, DataError, DeviceError, NonFiniteError
 from vertebra.export import optimize as module
+from vertebra.export.optimize import BOUNDS, FormRefused
 from vertebra.export.optimize import optimize as optimized
 from vertebra.recipes import apply
 from vertebra.recipes.apply import evaluate_split, predict
@@ -215,10 +217,46 @@ def test_the_fast_form_gives_the_same_figures_and_answers(deployed, report, monk
     assert len(made) == 2 and all(each.packed for each in made)
 
 
-def test_a_run_in_bf16_has_a_fast_form_in_bf16_where_that_is_not_imitated(deployed, monkeypatch):
+def test_a_run_in_bf16_has_a_fast_form_in_bf16_where_that_is_not_imitated(
+    deployed, report, monkeypatch
+):
     half = replace(deployed, execution=replace(deployed.execution, precision="bf16"))
     monkeypatch.setattr(apply, "has_bf16", lambda device: False)
-    assert apply.fast_form(half, batch_size=8) is deployed.model
+    (batch,) = apply.batches(deployed, report, batch_size=len(report))
+    assert apply.fast_form(half, batch.images, batch_size=8) is deployed.model
     monkeypatch.setattr(apply, "has_bf16", lambda device: True)
     monkeypatch.setattr(module, "has_bf16", lambda device: True)  # imitated, and as exact
-    assert apply.fast_form(half, batch_size=8).dtype == torch.bfloat16
+    assert apply.fast_form(half, batch.images, batch_size=8).dtype == torch.bfloat16
+
+
+def test_a_fast_form_that_answers_otherwise_is_told_and_the_network_is_taken_as_it_is(
+    deployed, report, monkeypatch
+):
+    monkeypatch.setattr(apply, "WORTH_OPTIMIZING", len(report))
+    monkeypatch.setitem(BOUNDS, "fp32", -1.0)
+    told = []
+    found = evaluate_split(deployed, report, name="test", optimize=True, on_refusal=told.append)
+    assert found.figures == evaluate_split(deployed, report, name="test").figures
+    answers = predict(deployed, report, optimize=True, on_refusal=told.append)
+    assert [*answers] == [*predict(deployed, report)]
+    assert len(told) == 2
+    assert all(re.fullmatch(r"the network computes as it was .* -1 is allowed", t) for t in told)
+    with pytest.raises(FormRefused, match="--no-optimize"):
+        evaluate_split(deployed, report, name="test", optimize=True)
+
+
+def test_the_fast_form_is_checked_on_the_images_that_it_is_for(deployed, report, monkeypatch):
+    monkeypatch.setattr(apply, "WORTH_OPTIMIZING", len(report))
+    seen = []
+
+    def watched(model, images, **options):
+        seen.append(images)
+        return optimized(model, images, **options)
+
+    monkeypatch.setattr(apply, "optimized", watched)
+    evaluate_split(deployed, report, name="test", optimize=True)
+    (images,) = seen
+    (batch,) = apply.batches(deployed, report, batch_size=len(report))
+    rows = [[torch.equal(image, each) for each in batch.images].index(True) for image in images]
+    assert len(rows) == apply.CHECKED_ON and rows == sorted(rows)
+    assert (rows[0], rows[-1]) == (0, len(report) - 1)

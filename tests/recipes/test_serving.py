@@ -9,9 +9,9 @@ from tests.recipes.drawn import draw_album, tiny
 
 from vertebra.data.decode import BrokenImage
 from vertebra.data.sources import loose
-from vertebra.errors import CheckpointError, MismatchError
+from vertebra.errors import CheckpointError
 from vertebra.export.answer import Answer
-from vertebra.export.optimize import BOUNDS
+from vertebra.export.optimize import BOUNDS, FormRefused
 from vertebra.recipes import apply, serving
 from vertebra.recipes.apply import predict
 from vertebra.recipes.deploy import load_run
@@ -75,9 +75,9 @@ def test_one_image_and_several_each_have_a_fast_form(
 ):
     made = []
 
-    def noting(deployed, *, batch_size):
+    def noting(*given, batch_size, **options):
         made.append(batch_size)
-        return apply.fast_form(deployed, batch_size=batch_size)
+        return apply.fast_form(*given, batch_size=batch_size, **options)
 
     monkeypatch.setattr(serving, "fast_form", noting)
     served = ServedRun(deployed, batch_size=batch_size)
@@ -101,7 +101,10 @@ def test_what_is_no_image_is_told_as_predict_tells_it(deployed):
 
 def test_a_fast_form_that_answers_otherwise_is_refused(deployed, monkeypatch):
     monkeypatch.setitem(BOUNDS, "fp32", -1.0)
-    with pytest.raises(MismatchError, match="--no-optimize"):
+    told = []
+    assert not ServedRun(deployed, batch_size=2, on_refusal=told.append).is_fast
+    assert len(told) == 1 and "the network computes as it was trained" in told[0]
+    with pytest.raises(FormRefused, match="--no-optimize"):
         ServedRun(deployed, batch_size=2)
 
 

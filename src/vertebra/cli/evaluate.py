@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -72,7 +73,12 @@ def run(arguments: Arguments) -> int:
             listen(done, len(split))
 
         found = evaluate_split(
-            deployed, split, name=name, optimize=not arguments.no_optimize, on_batch=on_batch
+            deployed,
+            split,
+            name=name,
+            optimize=not arguments.no_optimize,
+            on_refusal=partial(print, file=sys.stderr),
+            on_batch=on_batch,
         )
     if arguments.json:
         print(json.dumps({"split": name, "n": found.n, **found.figures}, indent=2))

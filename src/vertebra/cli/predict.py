@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -78,10 +79,14 @@ def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
     for each in refused:
         rows[each.name] = unread(each.name, each.reason)
     with reading("predicting") as listen:
-        for done, answer in enumerate(
-            predict(deployed, usable, top=arguments.top, optimize=not arguments.no_optimize),
-            start=1,
-        ):
+        answers = predict(
+            deployed,
+            usable,
+            top=arguments.top,
+            optimize=not arguments.no_optimize,
+            on_refusal=partial(print, file=sys.stderr),
+        )
+        for done, answer in enumerate(answers, start=1):
             rows[answer.name] = answer.row()
             listen(done, len(usable))
     return [*rows.values()]

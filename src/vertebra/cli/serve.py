@@ -1,6 +1,8 @@
 """`vertebra serve`."""
 
+import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,7 +77,10 @@ def run(arguments: Arguments) -> int:
     with port.socket:
         deployed = load_run(place.path, device=arguments.device)
         served = ServedRun(
-            deployed, batch_size=limits.batch_size, optimize=not arguments.no_optimize
+            deployed,
+            batch_size=limits.batch_size,
+            optimize=not arguments.no_optimize,
+            on_refusal=partial(print, file=sys.stderr),
         )
         with Desk(served, limits) as desk:
             app = application(desk, page=_page(served), facts=served.facts())

@@ -102,7 +102,7 @@ def optimize(
 
     Raises:
         DeviceError: bf16 is asked for, and the device has no instructions for it.
-        MismatchError: the answers lie farther apart than that.
+        FormRefused: the answers lie farther apart than that.
     """
     if precision == "bf16" and not has_bf16(example.device):
         raise DeviceError(f"{example.device} has no bf16 instructions; use precision fp32")
@@ -116,10 +116,7 @@ def optimize(
     found = compare(model, fast, images)
     most = BOUNDS[precision] if bound is None else bound
     if not found.share <= most:  # NaN too
-        raise MismatchError(
-            f"the fast form's answers lie {found.share:.2g} of the largest ({found.largest:.3g}) "
-            f"from the network's, and {most:g} is allowed; use the network as it is (--no-optimize)"
-        )
+        raise FormRefused(found, most)
     fast.difference = found.share
     give_back(example.device)
     return fast
@@ -147,6 +144,20 @@ class Difference(NamedTuple):
 
     share: float
     largest: float
+
+
+class FormRefused(MismatchError):
+    """A fast form answers otherwise than its network.
+
+    why: how far apart they lie, and what is allowed; without what to do.
+    """
+
+    def __init__(self, found: Difference, most: float) -> None:
+        self.why = (
+            f"the fast form's answers lie {found.share:.2g} of the largest ({found.largest:.3g}) "
+            f"from the network's, and {most:g} is allowed"
+        )
+        super().__init__(f"{self.why}; use the network as it is (--no-optimize)")
 
 
 def compare(model: nn.Module, other: nn.Module, images: Tensor) -> Difference:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 
+import torch
 from torch import Tensor
 
 from vertebra.data.decode import decode
@@ -13,33 +15,43 @@ from vertebra.data.sending import sent
 from vertebra.engine.environment import device_name
 from vertebra.export.optimize import Recorded
 from vertebra.models.shelf import title
-from vertebra.recipes.apply import fast_form, probabilities
+from vertebra.recipes.apply import OnRefusal, fast_form, probabilities
 from vertebra.recipes.deploy import Deployed
 from vertebra.records import Json
+from vertebra.seeding import generator
 
 
 class ServedRun:
     """The network of a run, as `export.desk` asks it.
 
     batch_size: images that it is asked of at once, at most.
-    optimize:   in its fast form, see `fast_form`.
+    optimize:   in its fast form, see `fast_form`, checked on drawn images.
+    on_refusal: is told where that answers otherwise; the network is then as it is.
     is_fast:    whether it is; a run in bf16 has none where the device only imitates that.
 
     Raises:
         CheckpointError: the run knows no classes.
-        MismatchError: the fast form does not give the same answers.
+        FormRefused: the fast form answers otherwise, and `on_refusal` is not given.
     """
 
-    def __init__(self, deployed: Deployed, *, batch_size: int, optimize: bool = True) -> None:
+    def __init__(
+        self,
+        deployed: Deployed,
+        *,
+        batch_size: int,
+        optimize: bool = True,
+        on_refusal: OnRefusal | None = None,
+    ) -> None:
         deployed.require_classes()
         self.classes = deployed.classes
         self._deployed = deployed
-        self._several = fast_form(deployed, batch_size=batch_size) if optimize else deployed.model
+        self._batch_size = batch_size
+        form = partial(fast_form, deployed, _drawn(deployed), on_refusal=on_refusal)
+        self._several = form(batch_size=batch_size) if optimize else deployed.model
         self.is_fast = self._several is not deployed.model
         # what is recorded for several images takes a single one the slow way
         is_apart = isinstance(self._several, Recorded) and batch_size > 1
-        self._one = fast_form(deployed, batch_size=1) if is_apart else self._several
-        self._batch_size = batch_size
+        self._one = form(batch_size=1) if is_apart else self._several
 
     @property
     def name(self) -> str:
@@ -77,3 +89,10 @@ class ServedRun:
         images = images.contiguous(memory_format=deployed.execution.layout)
         model = self._one if len(pictures) == 1 else self._several
         return probabilities(deployed, model, images).cpu().unbind()
+
+
+def _drawn(deployed: Deployed) -> Tensor:
+    """Returns two images as the run's network takes them, of noise: nobody has asked yet."""
+    size = deployed.preprocess.image_size
+    shape = (2, deployed.preprocess.channels, size, size)
+    return torch.randn(shape, generator=generator("fast form")).to(deployed.device)
