@@ -46,6 +46,15 @@ def pytest_runtest_setup() -> None:
         torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgetful(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a file of tests caches goes with it, else the collector looks at it ever after."""
+    yield
+    for each in vars(request.module).values():
+        if hasattr(each, "cache_clear") and each.__module__ == request.module.__name__:
+            each.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def no_page() -> Iterator[None]:
     """Leaves out report.html, which is drawn from a run's files and takes a third of its time."""

@@ -23,10 +23,10 @@ def faults():
 def touch():
     torch.ones(12_000_000)  # 48 MB: glibc by itself never keeps blocks above 32
 
-for _ in range(20):  # places settle
+for _ in range(3):  # places settle
     touch()
 before = faults()
-for _ in range(20):
+for _ in range(9):
     touch()
 print(faults() - before)
 """
@@ -48,7 +48,7 @@ def test_memory_that_was_freed_is_used_again():
         )
         for how in ("kept", "plain")
     )
-    assert kept < 1000 < 100_000 < plain
+    assert kept < 1000 < 50_000 < plain
 
 
 LEAVING_HOLES = """

@@ -1,4 +1,4 @@
-"""The source as the house tests see it: every file, parsed once."""
+"""The source as the house tests see it: every file, parsed once for those of a file."""
 
 import ast
 import subprocess
@@ -38,13 +38,13 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def source() -> list[Module]:
     """The modules of the package."""
     return parse("src/vertebra")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def python(source: list[Module]) -> list[Module]:
     """Every Python file of ours: package, tests, benchmarks."""
     return [*source, *parse("tests"), *parse("benchmarks")]

@@ -160,7 +160,10 @@ def start_levels(part: ConvNorm) -> None:
     """Makes the levels of a part suit the filters and the norm that it now holds.
 
     Fixed levels have none at zero: weights of zero get signs by chance, else all were rounded up.
+    An outline has no values that they could suit.
     """
+    if part.conv.weight.is_meta:
+        return
     if isinstance(part.conv, QuantisedConv2d):
         weight, levels = part.conv.weight, part.conv.quantiser
         if isinstance(levels, LearnedStep):
