@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from vertebra.export.operators import Operators, fused_operators
 from vertebra.export.recorded import name_of
+from vertebra.layers.winograd import convolve
 
 
 def draw(*shape: int) -> Tensor:
@@ -116,6 +117,55 @@ def test_packed_weights_give_their_memory_back_and_others_keep_it():
     torch.testing.assert_close(found.module(images), wanted, rtol=1e-5, atol=1e-5)
     assert first.weight.untyped_storage().nbytes() == 0
     torch.testing.assert_close(net_too(images), wanted)
+
+
+def wide(*, stride: int = 1, groups: int = 1, bias: bool = True) -> nn.Conv2d:
+    """A convolution of many channels."""
+    return nn.Conv2d(
+        128 * groups, 128 * groups, 3, stride=stride, padding=1, groups=groups, bias=bias
+    )
+
+
+def targets(found: Operators) -> list[object]:
+    return [node.target for node in found.module.graph.nodes if node.op == "call_function"]
+
+
+@pytest.mark.parametrize(
+    ("does", "after"),
+    [
+        (lambda f, x: f(x), []),
+        (lambda f, x: F.relu(f(x)), []),
+        (lambda f, x: f(x) + x, []),
+        (lambda f, x: F.relu(x + f(x)), []),
+        (lambda f, x: F.silu(f(x)), ["aten::silu_"]),
+    ],
+)
+@pytest.mark.parametrize("conv", [wide(), wide(bias=False), wide(groups=2)], ids=str)
+def test_many_channels_go_by_fewer_products(
+    conv: nn.Conv2d, does: Callable[..., Tensor], after: list[str]
+):
+    found = fast_form(Apply(does, conv), draw(2, conv.in_channels, 12, 10))
+    first, *others = targets(found)
+    assert first is convolve and [name for name in names(found) if name] == after
+    assert len(others) == len(after) and found.packed == 1
+
+
+@pytest.mark.parametrize(
+    ("conv", "images"),
+    [
+        (wide(), draw(1, 128, 16, 16)),
+        (wide(), draw(2, 128, 8, 8)),
+        (wide(), draw(2, 128, 16, 16).bfloat16()),
+        (wide(stride=2), draw(2, 128, 32, 32)),
+        (nn.Conv2d(128, 64, 3), draw(2, 128, 16, 16)),
+        (nn.Conv2d(128, 128, 3, dilation=2), draw(2, 128, 20, 20)),
+        (nn.Conv2d(128, 128, (3, 1)), draw(2, 128, 16, 16)),
+    ],
+    ids=["one image", "few tiles", "bf16", "stride", "few channels", "holes", "3x1"],
+)
+def test_others_go_by_packed_weights(conv: nn.Conv2d, images: Tensor):
+    found = fast_form(conv.to(images.dtype), images)
+    assert names(found) == ["mkldnn::_convolution_pointwise"]
 
 
 def two() -> tuple[nn.Conv2d, nn.Conv2d]:

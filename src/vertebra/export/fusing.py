@@ -1,6 +1,7 @@
 """Rewrites a recorded network for a CPU: fewer walks through memory, up to rounding the same.
 
-convolution or linear map [+ activation]       -> one call, with packed weights
+3x3 convolution [+ shortcut] [+ ReLU]          -> one call, by fewer products (`layers.winograd`)
+other convolution or linear map [+ activation] -> one call, with packed weights
 convolution + shortcut [+ ReLU]                -> one call that adds to the shortcut
 linear map [+ permutation, view] + shortcut    -> one call, in the map's own shape
 mean over a map in bf16                        -> a pool, as torch's mean makes an fp32 copy first
@@ -31,8 +32,11 @@ from vertebra.export.recorded import (
     spec_of,
 )
 from vertebra.export.watching import PerImage
+from vertebra.layers.winograd import convolve, tiles_of, transform
 
 _ATEN, _MKLDNN = torch.ops.aten, torch.ops.mkldnn
+
+_MANY_CHANNELS, _MANY_TILES = 128, 16
 
 _CONVOLUTION = _MKLDNN._convolution_pointwise
 _LINEAR = _MKLDNN._linear_pointwise
@@ -89,6 +93,9 @@ def _fuse_convolution(module: fx.GraphModule, conv: fx.Node, weight: Tensor, cou
         [*argument(conv, name)] for name in ("padding", "stride", "dilation")
     )
     groups = argument(conv, "groups")
+    if [*weight.shape[2:], *stride, *dilation] == [3, 3, 1, 1, 1, 1] and _has_many(conv, count):
+        _fuse_by_tiles(module, conv, weight, tuple(padding), groups)
+        return
     made = pack_convolution(
         weight,
         padding=padding,
@@ -111,6 +118,41 @@ def _fuse_convolution(module: fx.GraphModule, conv: fx.Node, weight: Tensor, cou
         _replace(_CONVOLUTION.binary, args, conv, after, relu)
     else:
         _replace(_CONVOLUTION.default, (images, *rest, "none", [], None), conv)
+
+
+def _has_many(conv: fx.Node, count: int) -> bool:
+    """Says whether there are channels and tiles enough for a convolution of 3x3 by fewer products.
+
+    On two cores it then took 0.4 to 0.9 times as long; with 64 channels up to 1.4 times.
+    """
+    groups = argument(conv, "groups")
+    few = min(sizes_of(each, count)[1] for each in (conv, conv.all_input_nodes[0])) // groups
+    tiles = tiles_of(*sizes_of(conv, count)[2:])
+    is_fp32 = dtype_of(conv) == torch.float32
+    return is_fp32 and count > 1 and few >= _MANY_CHANNELS and count * tiles >= _MANY_TILES
+
+
+def _fuse_by_tiles(
+    module: fx.GraphModule,
+    conv: fx.Node,
+    weight: Tensor,
+    padding: tuple[int, ...],
+    groups: int,
+) -> None:
+    kernels = set_constant(module, transform(weight.detach(), groups=groups), conv)
+    bias = argument(conv, "bias")
+    if bias is None:
+        bias = set_constant(module, weight.new_zeros(len(weight)), conv)
+    given = (conv.all_input_nodes[0], kernels, bias, padding)
+    after = _follower(conv)
+    if name_of(after) == "aten::relu":
+        _replace(convolve, (*given, None, True), conv, after)
+    elif (shortcut := _added(after, conv)) is not None:
+        relu = _follower(after)
+        relu = relu if name_of(relu) == "aten::relu" else None
+        _replace(convolve, (*given, shortcut, relu is not None), conv, after, relu)
+    else:
+        _replace(convolve, given, conv)
 
 
 def _fuse_linear(module: fx.GraphModule, linear: fx.Node, weight: Tensor, count: int) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import fx
 
 from vertebra.export.recorded import alike, call, name_of
+from vertebra.layers.winograd import convolve
 
 _ATEN, _MKLDNN = torch.ops.aten, torch.ops.mkldnn
 
@@ -104,7 +105,9 @@ class _Memory:
 
     def __init__(self, graph: fx.Graph) -> None:
         self._places = {node: place for place, node in enumerate(graph.nodes)}
-        self._new = {node for node in graph.nodes if name_of(node) in _NEW}
+        self._new = {
+            node for node in graph.nodes if name_of(node) in _NEW or node.target is convolve
+        }
 
     def is_free(self, node: object, reader: fx.Node) -> bool:
         """Says whether what `node` gives has memory of its own, of the shape and type of what
