@@ -8,6 +8,7 @@ from vertebra.contracts import Encoding
 from vertebra.errors import DeviceError
 from vertebra.export import optimize as module
 from vertebra.export.optimize import FormRefused, Recorded, compare, optimize
+from vertebra.layers.winograd import convolve
 from vertebra.tasks.classify import create_model
 
 CPU = torch.device("cpu")
@@ -47,6 +48,16 @@ def test_answers_are_the_networks_at_other_sizes_and_counts_too(name: str):
     for count, size in sizes:
         found = compare(model, fast, draw(count, 3, size, size))
         assert found.share < 1e-5 and found.largest > 0
+
+
+@pytest.mark.parametrize(("name", "wide"), [("resnet18", 9), ("resnest14", 2)])
+def test_for_many_images_wide_convolutions_go_by_fewer_products(name: str, wide: int):
+    model = enlivened(create_model(name, num_classes=7))
+    fast = optimize(model, draw(2, 3, 64, 64), batch_size=16)
+    targets = [node.target for node in fast.net.graph.nodes]
+    assert targets.count(convolve) == wide
+    assert fast.difference < 1e-5
+    assert compare(model, fast, draw(5, 3, 64, 64)).share < 1e-5
 
 
 def test_a_backbone_keeps_its_maps():

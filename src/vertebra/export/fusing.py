@@ -123,13 +123,14 @@ def _fuse_convolution(module: fx.GraphModule, conv: fx.Node, weight: Tensor, cou
 def _has_many(conv: fx.Node, count: int) -> bool:
     """Says whether there are channels and tiles enough for a convolution of 3x3 by fewer products.
 
-    On two cores it then took 0.4 to 0.9 times as long; with 64 channels up to 1.4 times.
+    On two cores it then took 0.4 to 1.05 times as long; with 64 channels up to 1.6 times.
     """
     groups = argument(conv, "groups")
-    few = min(sizes_of(each, count)[1] for each in (conv, conv.all_input_nodes[0])) // groups
-    tiles = tiles_of(*sizes_of(conv, count)[2:])
+    widths = (sizes_of(each, count)[1] for each in (conv, conv.all_input_nodes[0]))
+    channels = min(widths) // groups
+    tiles = count * tiles_of(*sizes_of(conv, count)[2:])
     is_fp32 = dtype_of(conv) == torch.float32
-    return is_fp32 and count > 1 and few >= _MANY_CHANNELS and count * tiles >= _MANY_TILES
+    return is_fp32 and count > 1 and channels >= _MANY_CHANNELS and tiles >= _MANY_TILES
 
 
 def _fuse_by_tiles(

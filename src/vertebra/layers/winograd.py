@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _POINTS = np.array([0, 1, -1, 0.5, -2])
+"""Where polynomials are evaluated, besides infinity; more of them for larger tiles round more."""
+
 _STEP, _TILE = 4, 6
 """Positions that a tile gives, and pixels that it reads, in a row."""
 
