@@ -6,6 +6,7 @@ import shutil
 import pytest
 from tests.cli.conftest import TINY, vertebra
 
+from vertebra.export.optimize import BOUNDS
 from vertebra.records import RunDirectory, read_record
 from vertebra.report.evaluation import read_evaluation
 
@@ -25,6 +26,17 @@ def test_the_table_has_an_interval_and_no_useless_figure(trained):
     assert "val top-1 accuracy   " in said.out and "95% interval" in said.out
     assert "(18 images)" in said.out and "val loss" in said.out
     assert "top-5" not in said.out  # three classes: always right
+
+
+def test_a_fast_form_that_answers_otherwise_is_told_beside_the_figures(trained, monkeypatch):
+    run, _ = trained
+    wanted = vertebra("evaluate", run, "--json")
+    monkeypatch.setattr("vertebra.recipes.apply.WORTH_OPTIMIZING", 1)
+    monkeypatch.setitem(BOUNDS, "fp32", -1.0)
+    said = vertebra("evaluate", run, "--json")
+    assert (said.code, said.out) == (0, wanted.out)
+    assert said.err.startswith("the network computes as it was trained: the fast form's answers")
+    assert vertebra("evaluate", run, "--json", "--no-optimize").err == ""
 
 
 @pytest.mark.parametrize(("split", "images"), [("train", 33), ("minival", 3), ("val", 18)])

@@ -9,6 +9,8 @@ import shutil
 import pytest
 from tests.cli.conftest import vertebra
 
+from vertebra.export.optimize import BOUNDS
+
 
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
@@ -23,6 +25,15 @@ def test_every_file_gets_a_row_in_the_order_of_its_number(trained, album):
     ]
     assert {row["class"] for row in found} <= {"left", "middle", "right"}
     assert list(found[0]) == ["file", "class", "probability", "error"]
+
+
+def test_a_fast_form_that_answers_otherwise_is_told_beside_the_rows(trained, album, monkeypatch):
+    wanted = vertebra("predict", trained[0], album / "train")
+    monkeypatch.setattr("vertebra.recipes.apply.WORTH_OPTIMIZING", 1)
+    monkeypatch.setitem(BOUNDS, "fp32", -1.0)
+    said = vertebra("predict", trained[0], album / "train")
+    assert (said.code, said.out) == (0, wanted.out)
+    assert said.err.startswith("the network computes as it was trained: the fast form's answers")
 
 
 def test_top_names_the_most_probable_classes_first_and_no_more_than_there_are(trained, album):
