@@ -55,26 +55,17 @@ def convolve(
     images: [N, C, H, W], kernels: of `transform`, bias: [K], shortcut: as the answers
     -> [N, K, H', W'], channels last.
     """
-    top, left = padding
-    count, _, height, width = images.shape
+    (top, left), (count, _, height, width) = padding, images.shape
     rows, columns = height + 2 * top - 2, width + 2 * left - 2
-    down, across = -(-rows // _STEP), -(-columns // _STEP)
-    bottom, right = (
-        tiles * _STEP + 2 - side - border
-        for tiles, side, border in ((down, height, top), (across, width, left))
-    )
     groups, _, _, channels = kernels.shape
     answers = images.new_empty(count, rows, columns, groups * channels)
-    for some in _portions(count, down * across):
-        framed = F.pad(images[some].permute(0, 2, 3, 1), (0, 0, left, right, top, bottom))
-        framed = framed.contiguous()  # without a border it may lie otherwise
-        told = answers[some]
+    for some in _portions(count, tiles_of(rows, columns)):
+        framed, told = _framed(images[some], padding), answers[some]
         for pixels, matrices, added, part in zip(
             *(framed.chunk(groups, 3), kernels, bias.chunk(groups), told.chunk(groups, 3)),
             strict=True,
         ):
-            found = _products(_tiles(pixels, down, across), matrices)
-            _lay_out(part, found, added)
+            _lay_out(part, _products(_tiles(pixels), matrices), added)
         if shortcut is not None:
             told += shortcut[some].permute(0, 2, 3, 1)
         if relu:
@@ -89,10 +80,22 @@ def _portions(count: int, tiles: int) -> Iterator[slice]:
     return (slice(first, first + step) for first in range(0, count, step))
 
 
-def _tiles(pixels: Tensor, down: int, across: int) -> Tensor:
+def _framed(images: Tensor, padding: tuple[int, int]) -> Tensor:
+    """images: [n, C, H, W] -> [n, H', W', C] with zeros around, all that whole tiles read."""
+    (top, left), (height, width) = padding, images.shape[2:]
+    bottom, right = (
+        -(-(side + 2 * border - 2) // _STEP) * _STEP + 2 - side - border
+        for side, border in ((height, top), (width, left))
+    )
+    framed = F.pad(images.permute(0, 2, 3, 1), (0, 0, left, right, top, bottom))
+    return framed.contiguous()  # without a border it may lie otherwise
+
+
+def _tiles(pixels: Tensor) -> Tensor:
     """pixels: [n, H, W, C] -> [6 * 6, n, down, across, C], what each tile reads."""
     image, row, column, _ = pixels.stride()
-    count, channels = pixels.shape[0], pixels.shape[3]
+    count, height, width, channels = pixels.shape
+    down, across = height // _STEP, width // _STEP
     read = pixels.as_strided(
         (_TILE, _TILE, count, down, across, channels),
         (row, column, image, _STEP * row, _STEP * column, 1),
