@@ -59,6 +59,7 @@ def measured(given: argparse.Namespace) -> dict[str, float]:
     cpu = torch.device("cpu")
     execution = Execution(device="cpu", gradient_checkpointing=given.alone == "saving")
     execution.settle(cpu)
+    execution.keep_memory(cpu)
     model = create_model(given.model, num_classes=10).train()
     execution.place(model, cpu)
     if execution.gradient_checkpointing:

@@ -138,7 +138,13 @@ def our_step(name: str, batch_size: int, precision: str) -> Callable[[], object]
     forward = parallel_and_compiled(training)
     training.method.train()
     done = Progress(1, training.steps)
-    return lambda: update(training, forward, stream, Progress(0, training.steps)).read(done)
+
+    def step() -> object:
+        return update(training, forward, stream, Progress(0, training.steps)).read(done)
+
+    step()
+    recipe.execution.keep_memory(device)
+    return step
 
 
 def same_product(name: str, batch_size: int) -> Callable[[], object]:

@@ -99,7 +99,11 @@ def test_compiling_and_gradient_checkpointing_exclude_each_other():
 @pytest.mark.parametrize("saves_memory", [False, True])
 def test_freed_memory_is_kept_unless_memory_is_to_be_saved(monkeypatch, saves_memory):
     called: list[str] = []
-    monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", lambda _: called.append("heap"))
-    monkeypatch.setattr("vertebra.engine.execution.limit_threads", lambda _: called.append("few"))
-    Execution(gradient_checkpointing=saves_memory).settle(torch.device("cpu"))
-    assert called == (["few"] if saves_memory else ["few", "heap"])
+    for name in ("keep_in_heap", "keep_out_of_heap", "limit_threads"):
+        monkeypatch.setattr(f"vertebra.engine.execution.{name}", lambda _, n=name: called.append(n))
+    execution = Execution(gradient_checkpointing=saves_memory)
+    execution.settle(torch.device("cpu"))
+    assert called == (["limit_threads"] if saves_memory else ["limit_threads", "keep_out_of_heap"])
+    called.clear()
+    execution.keep_memory(torch.device("cpu"))
+    assert called == ([] if saves_memory else ["keep_in_heap"])

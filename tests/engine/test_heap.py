@@ -1,5 +1,6 @@
 """Large tensors in the heap: seen in the page faults of another process, and left to the user."""
 
+import resource
 import subprocess
 import sys
 
@@ -51,6 +52,35 @@ def test_memory_that_was_freed_is_used_again():
     assert kept < 450 < 100_000 < plain
 
 
+APART = """
+import resource, torch
+from vertebra.engine.heap import keep_in_heap, keep_out_of_heap
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+
+def faults():
+    for _ in range(3):  # places settle
+        torch.ones(2_000_000)  # 8 MB: glibc may keep such blocks once it has freed one
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(9):
+        torch.ones(2_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+assert keep_out_of_heap(CPU)
+print(faults())
+assert keep_in_heap(CPU)
+print(faults())
+"""
+
+
+@linux
+def test_large_tensors_lie_apart_until_they_are_kept():
+    command = [sys.executable, "-c", APART]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env={})
+    apart, kept = map(int, run.stdout.split())
+    assert kept < 450 < 9 * 8_000_000 // resource.getpagesize() <= apart
+
+
 LEAVING_HOLES = """
 import resource, torch
 from vertebra.engine.heap import give_back, keep_in_heap
@@ -82,6 +112,7 @@ def test_what_is_free_is_given_back_once():
 def test_what_the_user_has_chosen_stays(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(name, "anything")
     assert not heap.keep_in_heap(CPU) and not heap.give_back(CPU)
+    assert not heap.keep_out_of_heap(CPU)
 
 
 def test_other_devices_are_left_alone():

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from vertebra import uncompiled
 from vertebra.bench.settings import BenchSettings
 from vertebra.contracts import fused
-from vertebra.layers.convolutions_on_cpu import ConvolutionsOnCpu
 from vertebra.layers.layout import lay_out_by_pixel
+from vertebra.layers.training_on_cpu import TrainingOnCpu
 
 Work: TypeAlias = Callable[[], object]
 """A call that is repeated and timed."""
@@ -83,8 +83,7 @@ def training_step(subject: Subject, images: Tensor, settings: BenchSettings) -> 
     precise = settings.precision == "fp32"
     convolving = nullcontext
     if images.device.type == "cpu" and not settings.compile:  # as `vertebra train` does
-        dtype = torch.float32 if precise else torch.bfloat16
-        convolving = ConvolutionsOnCpu(model, dtype).taken
+        convolving = TrainingOnCpu(model, torch.float32 if precise else torch.bfloat16).taken
 
     def work() -> None:
         context = nullcontext() if precise else torch.autocast(images.device.type, torch.bfloat16)

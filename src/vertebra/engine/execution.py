@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from vertebra.cores import usable_cores
-from vertebra.engine.heap import keep_in_heap
+from vertebra.engine.heap import keep_in_heap, keep_out_of_heap
 from vertebra.engine.threads import limit_threads
 from vertebra.errors import DeviceError, RecipeError
-from vertebra.layers.convolutions_on_cpu import ConvolutionsOnCpu
 from vertebra.layers.layout import lay_out_by_pixel
+from vertebra.layers.training_on_cpu import TrainingOnCpu
 
 Precision = Literal["fp32", "bf16"]
 
@@ -64,8 +64,17 @@ class Execution:
         return device
 
     def settle(self, device: torch.device) -> None:
-        """Suits this process to the device: threads, and what becomes of freed memory."""
+        """Suits this process to the device: threads, and where what will stay lies in memory."""
         limit_threads(device)
+        if not self.gradient_checkpointing:
+            keep_out_of_heap(device)
+
+    def keep_memory(self, device: torch.device) -> None:
+        """Has this process keep what it frees for its next large tensors.
+
+        Comes when what stays has been made, with the first update: between large tensors it would
+        leave holes that fit none.
+        """
         if not self.gradient_checkpointing:  # there memory counts for more than time
             keep_in_heap(device)
 
@@ -78,11 +87,12 @@ class Execution:
         self, network: nn.Module, device: torch.device
     ) -> Callable[[], AbstractContextManager[None]]:
         """Returns what makes the context of a step, of both its passes, in which convolutions go
-        the way that is faster on the device."""
+        the way that is faster on the device, and no more is kept between the passes than needed."""
         if device.type != "cpu" or self.compile:
             return nullcontext
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        return ConvolutionsOnCpu(network, dtype).taken
+        remakes = not self.gradient_checkpointing
+        return TrainingOnCpu(network, dtype, remakes=remakes).taken
 
     @property
     def layout(self) -> torch.memory_format:

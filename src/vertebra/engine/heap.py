@@ -17,8 +17,12 @@ from vertebra.engine.large_pages import can_be_large, is_long, lengthen
 if TYPE_CHECKING:  # MKL has to be told before torch is imported
     import torch
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Numbers of glibc's options, from malloc.h."""
+
+_LARGE = 2**17
+"""Bytes of a block from which it has pages of its own; glibc begins with as many, and then takes
+more and more."""
 
 _OWN_SETTINGS = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
 """Environment variables by which a user has chosen an allocator or its behaviour."""
@@ -47,6 +51,17 @@ def give_buffers_back() -> bool:
     if can_choose:
         os.environ["MKL_DISABLE_FAST_MM"] = "1"
     return can_choose
+
+
+def keep_out_of_heap(device: "torch.device") -> bool:
+    """Has this process put large tensors elsewhere, each in pages that are handed back when it is
+    freed, until `keep_in_heap`; returns whether it does.
+
+    What is made meanwhile and stays, kernels and the like, lies close together in the heap.
+    """
+    if not can_keep(device):
+        return False
+    return bool(ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE))
 
 
 def keep_in_heap(device: "torch.device") -> bool:

@@ -8,9 +8,10 @@ small maps   of many channels: oneDNN spends its time there on the order of the 
              up to 8 px, only the gradient of the weights is one.
 1x1          as linear maps over channels: in fp32 where there are few rows, in bf16 always.
 depthwise    the gradient of large kernels' weights is made of matrix products where maps are small
-             or narrow (`depthwise.py`): 1.3 to 4 times as fast. Else in bf16, in fp32 where torch
-             2.15 has no fast kernel backward: the gradient of 5x5 weights takes four to six times
-             as long as in fp32, that of images 13 times and more where the convolution strides.
+             or narrow (`depthwise.py`): 1.3 to 4 times as fast. Else, where torch 2.15 has no fast
+             kernel backward in bf16, that pass is in fp32: the gradient of 5x5 weights takes four
+             to six times as long in bf16, that of images 13 times and more where the convolution
+             strides.
 
 Some strided 1x1 convolutions go as linear maps for another reason, see `overwrites_memory`.
 
@@ -114,7 +115,9 @@ def _depthwise(
     is_large = max(conv.kernel_size) > _FAST_DEPTHWISE[dtype]
     if not (is_large or (strides and is_half)):
         return None
-    rest = _in_fp32(usual) if is_half else usual
+    rest = usual
+    if is_half:
+        rest = _in_fp32(usual) if window is None else _as_usual(window, dtype)
     if window is None or not is_large or conv.out_channels != conv.in_channels:
         return rest
     by_products = _as_usual(window, dtype, depthwise.gradient_of_weights)
@@ -138,10 +141,11 @@ def _in_fp32(usual: _Way) -> _Way:
     return forward
 
 
-def _as_usual(window: Window, dtype: torch.dtype, of_weights: GradientOfWeights) -> _Way:
+def _as_usual(
+    window: Window, dtype: torch.dtype, of_weights: GradientOfWeights | None = None
+) -> _Way:
     def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        bias = None if bias is None else bias.to(dtype)
-        return convolve_as_usual(images.to(dtype), weight.to(dtype), bias, window, of_weights)
+        return convolve_as_usual(images.to(dtype), weight, bias, window, of_weights)
 
     return forward
 

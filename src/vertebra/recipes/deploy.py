@@ -70,6 +70,7 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
     execution = replace(recipe.execution, device=device or recipe.execution.device)
     target = execution.resolve()
     execution.settle(target)
+    execution.keep_memory(target)
     execution.place(model, target)
     return Deployed(
         model=model.eval(),

@@ -124,6 +124,7 @@ def gain(recipe: Recipe, device: torch.device) -> float:
     )
     net = recipe.execution.place(build_model(recipe, 2), device).train()
     recipe.execution.settle(device)
+    recipe.execution.keep_memory(device)
     ways: tuple[Precision, ...] = ("fp32", "bf16")
     executions = [replace(recipe.execution, precision=way) for way in ways]
     rounds = [[_seconds(net, images, each) for each in executions] for _ in range(3)]
