@@ -3,12 +3,20 @@ import time
 
 import pytest
 import torch
-from tests.engine.drawn import moment, plain_training, show
+from tests.engine.drawn import drawn_batches, moment, plain_training, show
 
 from vertebra.engine import checkpoint
 from vertebra.engine.distributed import World
 from vertebra.engine.interrupt import Interrupts
-from vertebra.engine.observers import Logger, Refusals, Saver, Selector, standard_error
+from vertebra.engine.loop import train
+from vertebra.engine.observers import (
+    Logger,
+    MemoryKeeper,
+    Refusals,
+    Saver,
+    Selector,
+    standard_error,
+)
 from vertebra.engine.pace import Pace
 from vertebra.errors import Interrupted
 from vertebra.records import EventLog, read_events
@@ -44,6 +52,21 @@ def events(log, kind):
 
 def losses(log):
     return {event["step"]: event["loss"] for event in events(log, "step")}
+
+
+def test_memory_is_kept_once_the_first_update_is_made(monkeypatch):
+    seen: list[str] = []
+    monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", lambda _: seen.append("kept"))
+    training = plain_training(3)
+    draw = training.method.forward
+
+    def forward(batch, progress):
+        seen.append(f"update {progress.step}")
+        return draw(batch, progress)
+
+    monkeypatch.setattr(training.method, "forward", forward)
+    train(training, drawn_batches(3, 4), observers=[MemoryKeeper(training)])
+    assert seen == ["update 0", "kept", "update 1", "update 2"]
 
 
 def test_the_logger_writes_means_of_intervals_and_the_rest_at_the_end(log):

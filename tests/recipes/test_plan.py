@@ -5,6 +5,7 @@ from tests.recipes.drawn import tiny
 
 from vertebra.data.beside import Beside, PseudoLabels
 from vertebra.engine.averaging import Averaging
+from vertebra.engine.loop import update
 from vertebra.methods.noisy_student import NoisyStudentSpec
 from vertebra.models.resnet import ResNetSpec
 from vertebra.recipes.plan import Speed, estimate, expect, measure
@@ -36,6 +37,20 @@ def test_an_estimate_is_of_the_run(album, tmp_path):
     assert found.total_seconds == found.training_seconds + found.evaluation_seconds
     assert found.evaluation_seconds > 0
     assert found.peak_memory_mb > 10
+
+
+def test_memory_is_treated_as_a_run_treats_it(album, monkeypatch):
+    seen: list[str] = []
+    for name in ("keep_out_of_heap", "keep_in_heap"):
+        monkeypatch.setattr(f"vertebra.engine.execution.{name}", lambda _, n=name: seen.append(n))
+
+    def launched(*given):
+        seen.append("update")
+        return update(*given)
+
+    monkeypatch.setattr("vertebra.recipes.plan.update", launched)
+    measure(prepare(tiny(album)), seconds=0)
+    assert seen == ["keep_out_of_heap", "update", "keep_in_heap", "update", "update"]
 
 
 def test_a_run_of_one_step_can_be_estimated(album):

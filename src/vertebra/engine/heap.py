@@ -55,7 +55,7 @@ def give_buffers_back() -> bool:
 
 def keep_out_of_heap(device: "torch.device") -> bool:
     """Has this process put large tensors elsewhere, each in pages that are handed back when it is
-    freed, until `keep_in_heap`; returns whether it does.
+    freed, until `keep_in_heap`; returns whether it does. It has no effect afterwards.
 
     What is made meanwhile and stays, kernels and the like, lies close together in the heap.
     """

@@ -152,8 +152,6 @@ def train(
             # the draws of dropout and its like depend on the step alone: a resumed run repeats them
             with seeded(training.seed, "step", step, training.world.rank, device=training.device):
                 made = update(training, forward, stream, Progress(step, training.steps))
-            if step == start:
-                training.execution.keep_memory(training.device)
             done = Progress(step + 1, training.steps)
             audience.show(_Unseen(done, made, time.perf_counter() - began, stream.reset()))
 

@@ -45,6 +45,25 @@ class View(Protocol):
         ...
 
 
+class MemoryKeeper:
+    """Has this process keep freed memory once the first update has made what stays, see
+    `Execution.keep_memory`."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._keeps = False
+
+    def needs_weights(self, progress: Progress) -> bool:
+        """Waits for the first update that it sees."""
+        return not self._keeps
+
+    def after_step(self, moment: Moment) -> None:
+        """Begins with it."""
+        if not self._keeps:
+            self._training.execution.keep_memory(self._training.device)
+            self._keeps = True
+
+
 class Logger:
     """Writes a step event at every `every`-th update and the last: means since the one before.
     Tells the view each update.

@@ -9,7 +9,7 @@ from vertebra.contracts import Classifier
 from vertebra.engine import checkpoint
 from vertebra.engine.evaluate import evaluate
 from vertebra.engine.loop import train
-from vertebra.engine.observers import Logger, Refusals, Saver, Selector
+from vertebra.engine.observers import Logger, MemoryKeeper, Refusals, Saver, Selector
 from vertebra.engine.pace import Pace
 from vertebra.engine.state import collect, restore
 from vertebra.recipes.judge import judged
@@ -93,6 +93,7 @@ class PhaseRun:
             start=self._start,
         )
         watchers = [
+            MemoryKeeper(self.training),
             self.logger,
             Refusals(batches.quarantined, self._log, session.view),
             self.selector,

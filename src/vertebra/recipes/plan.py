@@ -93,7 +93,7 @@ def expect(prepared: Prepared, speeds: tuple[Speed, ...]) -> Estimate:
 
 
 def measure(prepared: Prepared, *, seconds: float = 1.0) -> tuple[Speed, ...]:
-    """Returns the speed of each phase, measured on its updates for about `seconds`, at least two,
+    """Returns the speed of each phase, measured on its updates for about `seconds`, at least three,
     and on each kind of evaluation for a third of that."""
     return tuple(_speed(prepared, place, seconds) for place in range(len(prepared.materials)))
 
@@ -102,6 +102,7 @@ def _speed(prepared: Prepared, place: int, seconds: float) -> Speed:
     recipe, phase = prepared.recipe, prepared.recipe.phases[place]
     materials = _labelled(prepared.materials[place], phase, len(prepared.classes))
     training = _training(prepared, place, materials)
+    recipe.execution.settle(training.device)
     if training.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(training.device)
     step = _step_seconds(recipe, phase, materials, training, seconds)
@@ -134,7 +135,7 @@ def _training(prepared: Prepared, place: int, materials: Materials) -> Training:
         world=World(),
         guidance=guidance,
     )
-    return replace(training, steps=max(2, training.steps))
+    return replace(training, steps=max(3, training.steps))
 
 
 def _labelled(materials: Materials, phase: Phase, classes: int) -> Materials:
@@ -154,8 +155,8 @@ def _any_labels(labels: PseudoLabels, images: int, classes: int) -> torch.Tensor
 def _step_seconds(
     recipe: Recipe, phase: Phase, materials: Materials, training: Training, seconds: float
 ) -> float:
-    """Returns the mean of the later half of the updates: the first one starts the workers, and
-    those after it find images waiting."""
+    """Returns the mean of the later half of the updates: the first one starts the workers, the next
+    finds memory that was never touched, and those after it find images waiting."""
     forward, took = parallel_and_compiled(training), list[float]()
     training.method.train()
     stream = iter(training_batches(recipe, phase, materials, training))
@@ -164,10 +165,12 @@ def _step_seconds(
         with seeded(recipe.seed, "step", step, 0, device=training.device):
             made = update(training, forward, stream, Progress(step, training.steps))
         made.read(Progress(step + 1, training.steps))  # else the device is still at it
+        if step == 0:  # as `train` does
+            training.execution.keep_memory(training.device)
         took.append(time.perf_counter() - began)
-        if step and sum(took[1:]) >= seconds:
+        if step > 1 and sum(took[2:]) >= seconds:
             break
-    later = took[max(1, len(took) // 2) :]
+    later = took[max(2, len(took) // 2) :]
     return sum(later) / len(later)
 
 
