@@ -139,6 +139,27 @@ def test_nothing_stays_in_the_network():
     assert [vars(each) for each in network.modules()] == before
 
 
+def test_a_module_with_a_forward_of_its_own_keeps_it():
+    act = nn.SiLU()
+    own = vars(act)["forward"] = torch.tanh
+    with RemadeInputs(act).taken():
+        assert vars(act)["forward"] is own
+    assert vars(act)["forward"] is own
+
+
+def test_a_product_that_was_written_over_its_factor_is_made_again():
+    conv = nn.Conv2d(16, 4, 1)
+    images, gate = draw(*SIZE).requires_grad_(), draw(4, 16, 1, 1, seed=2).requires_grad_()
+    given = [images, gate, conv.weight]
+    wanted = torch.autograd.grad(conv(images * gate).sin().sum(), given)
+    with RemadeInputs(conv).taken():
+        product = images * 1.0
+        product.mul_(gate)
+        found = torch.autograd.grad(conv(product).sin().sum(), given)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_blocks_that_compute_again_keep_their_inputs(precision: Precision):
     network = create_model("ghostnet_100", num_classes=4)

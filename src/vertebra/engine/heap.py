@@ -10,6 +10,7 @@ import ctypes
 import os
 import platform
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from vertebra.engine.large_pages import can_be_large, is_long, lengthen
@@ -58,10 +59,22 @@ def keep_out_of_heap(device: "torch.device") -> bool:
     freed, until `keep_in_heap`; returns whether it does. It has no effect afterwards.
 
     What is made meanwhile and stays, kernels and the like, lies close together in the heap.
+    Processes that are forked, as workers that decode images are, keep what they free at once.
     """
     if not can_keep(device):
         return False
+    _let_forks_keep()
     return bool(ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE))
+
+
+@cache
+def _let_forks_keep() -> None:
+    os.register_at_fork(after_in_child=lambda: _keep(ctypes.CDLL(None)))
+
+
+def _keep(libc: ctypes.CDLL) -> bool:
+    # -1 is the largest size there is: the heap's end is never given back
+    return bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, -1))
 
 
 def keep_in_heap(device: "torch.device") -> bool:
@@ -73,8 +86,7 @@ def keep_in_heap(device: "torch.device") -> bool:
     if not can_keep(device):
         return False
     libc = ctypes.CDLL(None)
-    # -1 is the largest size there is: the heap's end is never given back
-    kept = bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, -1))
+    kept = _keep(libc)
     if kept and can_be_large() and not is_long(libc):
         lengthen(libc)
     return kept

@@ -33,8 +33,11 @@ class RemadeInputs:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        found = [each for each in network.modules() if isinstance(each, _READ_THEIR_INPUT)]
-        self._forwards = [(each, partial(_keeping_less, each.forward)) for each in found]
+        self._forwards = [
+            (each, partial(_keeping_less, each.forward))
+            for each in network.modules()
+            if isinstance(each, _READ_THEIR_INPUT) and "forward" not in vars(each)  # one of its own
+        ]
 
     @contextmanager
     def taken(self) -> Generator[None]:
@@ -68,14 +71,15 @@ def _keeping_less(forward: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
     def find(kept: Tensor | _Left) -> Tensor:
         if isinstance(kept, Tensor):
             return kept
-        return make().as_strided(kept.shape, kept.stride)
+        made = make().contiguous(memory_format=torch.channels_last)  # as the input was
+        return made.as_strided(kept.shape, kept.stride)
 
     with saved_tensors_hooks(leave, find):
         return forward(input)
 
 
 def _maker(input: Tensor) -> _Make | None:
-    """Returns what makes an input again of what autograd keeps anyway, in the same layout."""
+    """Returns what makes an input again of what autograd keeps anyway, if something does."""
     is_dense = input.is_contiguous(memory_format=torch.channels_last)
     if input.grad_fn is None or input.numel() < _LARGE or not is_dense:
         return None
