@@ -77,6 +77,22 @@ def test_measuring_leaves_no_trace_in_the_draws():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("saves", [False, True])
+def test_a_pass_is_measured_in_as_little_memory_as_training(
+    monkeypatch: pytest.MonkeyPatch, saves: bool
+):
+    seen: list[bool] = []
+
+    def seconds(net: nn.Module, images: Tensor, execution: Execution) -> float:
+        seen.append(any("forward" in vars(each) for each in net.modules()))
+        return 1.0
+
+    monkeypatch.setattr(precision, "_seconds", seconds)
+    given = recipe(**{"execution.gradient_checkpointing": saves})
+    assert gain(given, torch.device("cpu")) == 1.0
+    assert {*seen} == {saves}
+
+
 def test_maps_of_one_pixel_are_refused_in_bf16_on_a_cpu_and_never_fitted(
     monkeypatch: pytest.MonkeyPatch,
 ):

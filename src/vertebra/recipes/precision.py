@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vertebra.bench.account import account
 from vertebra.contracts import Classifier
 from vertebra.engine.execution import Execution, Precision, has_bf16
+from vertebra.engine.gradient_checkpointing import checkpoint_blocks
 from vertebra.engine.heap import give_back
 from vertebra.errors import RecipeError
 from vertebra.layers.convolutions_on_cpu import overwrites_memory
@@ -123,6 +124,8 @@ def gain(recipe: Recipe, device: torch.device) -> float:
         memory_format=recipe.execution.layout
     )
     net = recipe.execution.place(build_model(recipe, 2), device).train()
+    if recipe.execution.gradient_checkpointing:  # as in training: nor is there memory for more
+        checkpoint_blocks(net)
     recipe.execution.settle(device)
     ways: tuple[Precision, ...] = ("fp32", "bf16")
     executions = [replace(recipe.execution, precision=way) for way in ways]
