@@ -127,7 +127,7 @@ def test_a_run_on_a_cpu_goes_that_way_unless_it_is_compiled(precision: Precision
     conv, images = CONVOLUTIONS[2], draw(3, 8, 9, 7)
     for compiled in (False, True):
         execution = Execution(precision=precision, compile=compiled)
-        with execution.convolving(conv, CPU)(), execution.autocast(CPU):
+        with execution.stepping(conv, CPU)(), execution.autocast(CPU):
             assert is_product(conv(images)) != compiled
 
 
@@ -153,13 +153,13 @@ def test_a_run_on_a_cpu_goes_that_way_unless_it_is_compiled(precision: Precision
 def test_small_maps_are_products_in_fp32_too(conv: nn.Conv2d, side: int, expected: bool):
     images = draw(3, conv.in_channels, side, side)
     wanted = pass_through(conv, images.contiguous())
-    with Execution().convolving(conv, CPU)():
+    with Execution().stepping(conv, CPU)():
         found = pass_through(conv, images)
     assert is_product(found[0]) == expected
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     if side > 1:  # channels of a pixel apart
-        with Execution().convolving(conv, CPU)():
+        with Execution().stepping(conv, CPU)():
             assert is_product(conv(images.contiguous())) == overwrites_memory(conv)
 
 
@@ -196,7 +196,7 @@ def test_nothing_stays_in_the_network():
 def test_convolutions_with_weights_of_their_own_go_that_way_too():
     conv, images = StandardisedConv2d(8, 6, 1), draw(3, 8, 9, 7)
     wanted = pass_through(conv, images)
-    with Execution().convolving(conv, CPU)():
+    with Execution().stepping(conv, CPU)():
         found = pass_through(conv, images)
     assert is_product(found[0])
     for ours, theirs in zip(found, wanted, strict=True):
@@ -210,7 +210,7 @@ def test_blocks_that_compute_again_go_the_same_way(precision: Precision):
     execution.place(network, CPU)
     assert checkpoint_blocks(network) > 0
     images = draw(4, 3, 64, 64)
-    with execution.convolving(network, CPU)():
+    with execution.stepping(network, CPU)():
         with execution.autocast(CPU):
             loss = network(images).float().square().sum()
         loss.backward()

@@ -81,13 +81,13 @@ def training_step(subject: Subject, images: Tensor, settings: BenchSettings) -> 
     optimizer = uncompiled.SGD(model.parameters(), lr=0.0, momentum=0.9)
     targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     precise = settings.precision == "fp32"
-    convolving = nullcontext
+    stepping = nullcontext
     if images.device.type == "cpu" and not settings.compile:  # as `vertebra train` does
-        convolving = TrainingOnCpu(model, torch.float32 if precise else torch.bfloat16).taken
+        stepping = TrainingOnCpu(model, torch.float32 if precise else torch.bfloat16).taken
 
     def work() -> None:
         context = nullcontext() if precise else torch.autocast(images.device.type, torch.bfloat16)
-        with convolving():
+        with stepping():
             with context:
                 loss = _loss(call(images), targets)
             loss.backward()

@@ -83,7 +83,7 @@ class Execution:
         is_half = self.precision == "bf16"
         return torch.autocast(device.type, dtype=torch.bfloat16) if is_half else nullcontext()
 
-    def convolving(
+    def stepping(
         self, network: nn.Module, device: torch.device
     ) -> Callable[[], AbstractContextManager[None]]:
         """Returns what makes the context of a step, of both its passes, in which convolutions go

@@ -56,9 +56,9 @@ class Training:
     earlier_steps: int = 0
 
     @cached_property
-    def convolving(self) -> Callable[[], AbstractContextManager[None]]:
-        """What makes the context of a step, see `Execution.convolving`."""
-        return self.execution.convolving(self.method, self.device)
+    def stepping(self) -> Callable[[], AbstractContextManager[None]]:
+        """What makes the context of a step, see `Execution.stepping`."""
+        return self.execution.stepping(self.method, self.device)
 
     def deployable(self) -> nn.Module:
         """Returns what is evaluated and handed on: the average, if there is one."""
@@ -165,7 +165,7 @@ def update(
     for micro in range(training.accumulate):
         batch = next(stream)
         is_last = micro == training.accumulate - 1
-        with _exchange(forward, is_last=is_last), training.convolving():
+        with _exchange(forward, is_last=is_last), training.stepping():
             with training.execution.autocast(training.device):
                 losses = forward(batch, progress)
             (losses.total / training.accumulate).backward()

@@ -19,8 +19,8 @@ Both passes have to be made within it: what is computed again in the backward pa
 way.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from vertebra.layers import depthwise, patches
 from vertebra.layers.convolve_as_usual import GradientOfWeights, convolve_as_usual
+from vertebra.layers.instead import instead
 from vertebra.layers.patches import Window, convolve
 
 _MANY_CHANNELS = 256
@@ -65,16 +66,9 @@ class ConvolutionsOnCpu:
         ways = [(each, _faster(each, dtype)) for each in found]
         self._ways = [(conv, way) for conv, way in ways if way is not None]
 
-    @contextmanager
-    def taken(self) -> Generator[None]:
+    def taken(self) -> AbstractContextManager[None]:
         """Has them go the faster way within."""
-        for conv, way in self._ways:
-            vars(conv)["_conv_forward"] = way
-        try:
-            yield
-        finally:
-            for conv, _ in self._ways:
-                vars(conv).pop("_conv_forward", None)
+        return instead("_conv_forward", self._ways)
 
 
 def overwrites_memory(conv: nn.Conv2d) -> bool:

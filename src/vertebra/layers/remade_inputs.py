@@ -9,14 +9,16 @@ Both passes have to be made without computing blocks again (`engine/gradient_che
 what made an input would hold what such a block wants to forget.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+
+from vertebra.layers.instead import instead
 
 _READ_THEIR_INPUT = nn.Conv2d, nn.SiLU, nn.GELU, nn.Mish, nn.Hardswish
 
@@ -39,16 +41,9 @@ class RemadeInputs:
             if isinstance(each, _READ_THEIR_INPUT) and "forward" not in vars(each)  # one of its own
         ]
 
-    @contextmanager
-    def taken(self) -> Generator[None]:
+    def taken(self) -> AbstractContextManager[None]:
         """Has them keep less within."""
-        for module, forward in self._forwards:
-            vars(module)["forward"] = forward
-        try:
-            yield
-        finally:
-            for module, _ in self._forwards:
-                vars(module).pop("forward", None)
+        return instead("forward", self._forwards)
 
 
 class _Left(NamedTuple):

@@ -140,9 +140,9 @@ def gain(recipe: Recipe, device: torch.device) -> float:
 
 
 def _seconds(net: nn.Module, images: Tensor, execution: Execution) -> float:
-    convolving = execution.convolving(net, images.device)
+    stepping = execution.stepping(net, images.device)
     began = time.perf_counter()
-    with convolving():
+    with stepping():
         with execution.autocast(images.device):
             logits = net(images)
         logits.float().square().mean().backward()
