@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from vertebra.export.overwriting import take_back
 from vertebra.export.rearranging import rearrange
-from vertebra.export.recorded import constant, name_of, record, settle, shape_of
+from vertebra.export.recorded import constant, name_of, record, shape_of
 
 SIZE = 64  # in pixels: 40 joined maps of two images are worth parting, of one they are not
 
@@ -34,7 +34,7 @@ def rearranged(net: Apply, *, channels: int = 16, count: int = 2) -> fx.GraphMod
     module = record(net, images[:1], is_one=count == 1)
     take_back(module)
     rearrange(module, count=count)
-    module = settle(module)
+    module.recompile()
     torch.testing.assert_close(module(images), wanted, rtol=1e-10, atol=1e-10)
     return module
 
@@ -167,3 +167,43 @@ def test_convolutions_that_stay_two(does: Callable[..., Tensor]):
 def test_two_convolutions_whose_product_has_more_weights_stay():
     net = Apply(lambda f, g, x: g(f(x)), conv(16, 2), conv(2, 32))
     assert names(rearranged(net)).count("conv2d") == 2
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda f, x: f(x) * x.mean((2, 3), keepdim=True) + x,
+        lambda f, x: x + torch.sigmoid(x) * f(x),
+        lambda f, x: x.mul(f(x)).add_(x),
+    ],
+)
+def test_a_product_is_added_in_one_walk(does: Callable[..., Tensor]):
+    used = names(rearranged(Apply(does, conv(16, 16))))
+    assert used.count("addcmul") == 1 and not {"add", "mul"} & {*used}
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda f, x: f(x) * 2 + x,
+        lambda f, x: f(x) * x + 2,
+        lambda f, x: torch.add(x, f(x) * x, alpha=2),
+        lambda f, x: (y := f(x) * x) + x + y,  # it is read twice
+        lambda f, x: (y := f(x) * x) + y,
+        lambda f, x: f(x).mean(1, keepdim=True) * x[:, :1] + x,  # narrower than the sum
+        lambda f, x: f(x) * x + x[:, :1],
+        lambda f, x: (f(x).float() * x.float()) + x,  # of another type
+    ],
+)
+def test_products_and_sums_that_stay_two(does: Callable[..., Tensor]):
+    assert "addcmul" not in names(rearranged(Apply(does, conv(16, 16))))
+
+
+def test_a_product_stays_where_a_factor_is_written_over_before_the_sum():
+    def does(f: nn.Module, x: Tensor) -> Tensor:
+        y = f(x)
+        product, part = y * x, y[:, :1]
+        part.mul_(3)
+        return product + x + y
+
+    assert "addcmul" not in names(rearranged(Apply(does, conv(16, 16))))

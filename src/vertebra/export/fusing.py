@@ -140,7 +140,8 @@ def _fuse_by_tiles(
     padding: tuple[int, ...],
     groups: int,
 ) -> None:
-    kernels = set_constant(module, transform(weight.detach(), groups=groups), conv)
+    weights = transform(weight.detach(), groups=groups)
+    kernels = tuple(set_constant(module, each, conv) for each in weights)
     bias = argument(conv, "bias")
     if bias is None:
         bias = set_constant(module, weight.new_zeros(len(weight)), conv)

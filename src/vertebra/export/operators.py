@@ -7,16 +7,18 @@ from torch import Tensor, fx, nn
 from vertebra.export.fusing import fuse
 from vertebra.export.overwriting import overwrite, take_back
 from vertebra.export.rearranging import rearrange
-from vertebra.export.recorded import fold_constants, record, settle
+from vertebra.export.recorded import fold_constants, record
+from vertebra.export.scripted import Script
 
 
 class Operators(NamedTuple):
     """What a network does, as one module without parts.
 
+    module: called from Python where TorchScript does not know what one of them takes or gives.
     packed: convolutions and linear maps among them with packed weights.
     """
 
-    module: fx.GraphModule
+    module: Script | fx.GraphModule
     packed: int
 
 
@@ -39,4 +41,8 @@ def fused_operators(net: nn.Module, image: Tensor, *, count: int) -> Operators |
     packed = fuse(module, count=count)
     module.graph.eliminate_dead_code()
     overwrite(module)
-    return Operators(settle(module), packed)
+    try:
+        return Operators(Script(module), packed)
+    except RuntimeError:  # it answers with a number, say
+        module.recompile()
+        return Operators(module, packed)

@@ -28,6 +28,7 @@ _OVER: dict[Any, Any] = {
     _ATEN.sub.Tensor: _ATEN.sub_.Tensor,
     _ATEN.mul.Tensor: _ATEN.mul_.Tensor,
     _ATEN.div.Tensor: _ATEN.div_.Tensor,
+    _ATEN.addcmul.default: _ATEN.addcmul_.default,
     _MKLDNN._convolution_pointwise.binary: _MKLDNN._convolution_pointwise_.binary,
 }
 """Operators, and the form of each that writes over its first argument."""
@@ -37,6 +38,7 @@ _OVER_SECOND: dict[Any, Any] = {
     _ATEN.sub.Tensor: _ATEN.sub.out,
     _ATEN.mul.Tensor: _ATEN.mul.out,
     _ATEN.div.Tensor: _ATEN.div.out,
+    _ATEN.addcmul.default: _ATEN.addcmul.out,
 }
 """Operators, and the form of each that can write over its second argument as well."""
 

@@ -4,6 +4,7 @@ convolution of a + b laid side by side     -> the sum of two, each with its shar
 depthwise, activation, mean, gate of such  -> the same of each, laid side by side after it
 mean of a 1x1 convolution                  -> the 1x1 convolution of the mean
 1x1 convolution of a 1x1 convolution       -> one, where it has fewer weights than the two
+product + shortcut                         -> one operator, in one walk
 
 Maps that are joined along their channels (GhostNet) so need not be laid together before a
 convolution reads them, and squeeze-and-excitation need not read the wide map that it weighs.
@@ -17,10 +18,12 @@ import torch
 from torch import Tensor, fx
 
 from vertebra.export.recorded import (
+    alike,
     argument,
     call,
     constant,
     is_mean_over_sides,
+    overwrites,
     put,
     set_constant,
     shape_of,
@@ -68,6 +71,9 @@ def rearrange(module: fx.GraphModule, *, count: int) -> None:
         node = joined.pop()
         if prod(sizes_of(node, count)) >= _WORTH_PARTING:
             joined += _part(module, node)
+    if not any(map(overwrites, module.graph.nodes)):  # else factors may be others by then
+        for node in [*module.graph.nodes]:
+            _add_product(node)
 
 
 def _take_mean_first(module: fx.GraphModule, mean: fx.Node) -> None:
@@ -181,6 +187,22 @@ def _shares(
         new.meta["spec"] = _like(conv, channels=None if axis == 1 else end - start)
         made.append(new)
     return made
+
+
+def _add_product(add: fx.Node) -> None:
+    """Rewrites x * y + shortcut as one operator, where the sum has the product's shape."""
+    if add.target is not _ATEN.add.Tensor or argument(add, "alpha") != 1:
+        return
+    one, other = add.args[:2]
+    for product, shortcut in ((one, other), (other, one)):
+        if not isinstance(product, fx.Node) or not isinstance(shortcut, fx.Node):
+            return
+        is_product = product.target is _ATEN.mul.Tensor and len(product.all_input_nodes) == 2
+        is_same = product is not shortcut and alike(product, add) and alike(shortcut, add)
+        if is_product and is_same and len(product.users) == 1:
+            call(_ATEN.addcmul.default, add, (shortcut, *product.args))
+            product.graph.erase_node(product)
+            return
 
 
 def _parts(joined: fx.Node) -> list[tuple[fx.Node, int, int]]:

@@ -8,7 +8,6 @@ gone, and the weights are constants.
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Iterable
-from functools import partial
 from operator import attrgetter, getitem
 from typing import Any, cast
 
@@ -64,8 +63,6 @@ def put(new: fx.Node, old: fx.Node) -> None:
 def name_of(node: object) -> str:
     """Returns the name of the operator that a node calls, such as "aten::relu_"; else ""."""
     target = node.target if isinstance(node, fx.Node) else None
-    if isinstance(target, partial):
-        return vars(target)["__name__"].partition(".")[0]
     return target.name().partition(".")[0] if isinstance(target, OpOverload) else ""
 
 
@@ -180,37 +177,3 @@ def _is_constant(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
     if node.op != "call_function" or not is_pure or any(map(overwrites, (node, *node.users))):
         return False
     return bool(node.all_input_nodes) and all(each in values for each in node.all_input_nodes)
-
-
-def settle(module: fx.GraphModule) -> fx.GraphModule:
-    """Returns a module with the code written anew, and with no constants but those in use; the one
-    that was given is of no more use.
-
-    Nothing is looked up far away: constants are plain attributes, and operators names of the code.
-    To find buffers, by way of the parts that hold them, took a tenth of the time of a small network
-    with one image, and to find operators, by way of `torch.ops`, a twentieth.
-    """
-    module.graph.eliminate_dead_code()
-    root, names = nn.Module(), dict[int, str]()
-    calls: dict[OpOverload, partial[Any]] = {}
-    for node in module.graph.nodes:
-        if node.op == "get_attr":
-            value = attrgetter(str(node.target))(module)
-            name = names.setdefault(id(value), f"constant_{len(names)}")
-            setattr(root, name, value)
-            node.target = name
-        elif isinstance(node.target, OpOverload):
-            node.target = calls.setdefault(node.target, _in_one_name(node.target))
-    made = fx.GraphModule(root, module.graph)
-    for name in names.values():
-        value = getattr(made, name)
-        delattr(made, name)
-        made.__dict__[name] = value
-    return made
-
-
-def _in_one_name(operator: OpOverload) -> partial[Any]:
-    """Returns the operator as something that FX writes as one name, as it is no part of torch."""
-    call = partial(operator.op)
-    vars(call).update(__name__=operator.name(), __module__=__name__)
-    return call

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map, tree_structure
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from vertebra.uncompiled import Mode
@@ -81,7 +81,8 @@ class _Tape(NamedTuple):
 
 def watch(net: nn.Module, image: Tensor, *, is_one: bool) -> fx.GraphModule:
     """Returns what `net` does with images like this one, [1, C, H, W]: with one, or else with any
-    number from two on. Each node has the `TensorSpec` of its tensor in its `meta`, as "spec".
+    number from two on. Each node has the `TensorSpec` of its tensor in its `meta`, as "spec"; the
+    module has the structure of the answer in its own, as "answer".
 
     Raises:
         ValueError: the network decides by the values of a tensor, or by how many images there are.
@@ -191,6 +192,7 @@ class _Written:
             self._write(step)
         self._graph.output(tree_map(self._node, tape.answer))
         self.module = fx.GraphModule(self._root, self._graph)
+        self.module.meta["answer"] = tree_structure(tape.answer)
 
     def _write(self, step: _Step) -> None:
         args, kwargs = tree_map(self._node, step.given)

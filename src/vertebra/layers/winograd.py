@@ -10,24 +10,23 @@ Every transform is one product too, with the Kronecker square of a small matrix.
 Answers lie about 4e-6 of the largest from the exact ones; those of the usual way about 1e-6.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 _POINTS = np.array([0, 1, -1, 0.5, -2])
 """Where polynomials are evaluated, besides infinity; more of them for larger tiles round more."""
 
-_STEP, _TILE = 4, 6
-"""Positions that a tile gives, and pixels that it reads, in a row."""
+_STEP = 4
+"""Positions that a tile gives in a row; it reads two pixels more."""
 
-_TILES_AT_ONCE = 256
-"""So many, of whole images, are transformed before they are multiplied: they stay in the cache."""
+Kernels: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Transformed kernels [groups, 36, C / groups, K / groups], and what transforms the pixels of a
+tile [36, 36] and the products [16, 36]."""
 
 
 def tiles_of(height: int, width: int) -> int:
@@ -35,16 +34,21 @@ def tiles_of(height: int, width: int) -> int:
     return -(-height // _STEP) * -(-width // _STEP)
 
 
-def transform(weight: Tensor, *, groups: int = 1) -> Tensor:
-    """weight: [K, C / groups, 3, 3] -> [groups, 36, C / groups, K / groups], for `convolve`."""
+def transform(weight: Tensor, *, groups: int = 1) -> Kernels:
+    """weight: [K, C / groups, 3, 3] -> what `convolve` takes."""
     parts = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 2, 1)
     taps = parts.flatten(1, 2).flatten(2)
-    return (_square(_KERNEL, weight) @ taps).unflatten(2, parts.shape[3:])
+    kernels = (_square(_KERNEL, weight) @ taps).unflatten(2, parts.shape[3:])
+    return kernels, _square(_PIXELS, weight), _square(_PRODUCTS, weight)
+
+
+# Of here until `lay_out` the code is TorchScript as well, which a recorded network runs: it names
+# nothing of this file but functions, and each type where it cannot be told.
 
 
 def convolve(
     images: Tensor,
-    kernels: Tensor,
+    weights: tuple[Tensor, Tensor, Tensor],
     bias: Tensor,
     padding: tuple[int, int] = (1, 1),
     shortcut: Tensor | None = None,
@@ -52,84 +56,73 @@ def convolve(
 ) -> Tensor:
     """Returns the convolution with stride 1, [+ shortcut] [+ ReLU]; without gradients.
 
-    images: [N, C, H, W], kernels: of `transform`, bias: [K], shortcut: as the answers
-    -> [N, K, H', W'], channels last.
+    images: [N, C, H, W], weights: of `transform`, bias: [K], padding: rows and columns, shortcut:
+    as the answers -> [N, K, H', W'], channels last.
     """
-    (top, left), (count, _, height, width) = padding, images.shape
+    kernels, of_pixels, of_products = weights
+    groups, _, given, made = kernels.shape
+    step = int(len(of_products) ** 0.5)
+    top, left = padding
+    count, _, height, width = images.shape
     rows, columns = height + 2 * top - 2, width + 2 * left - 2
-    groups, _, _, channels = kernels.shape
-    answers = images.new_empty(count, rows, columns, groups * channels)
-    for some in _portions(count, tiles_of(rows, columns)):
-        framed, told = _framed(images[some], padding), answers[some]
-        for pixels, matrices, added, part in zip(
-            *(framed.chunk(groups, 3), kernels, bias.chunk(groups), told.chunk(groups, 3)),
-            strict=True,
-        ):
-            _lay_out(part, _products(_tiles(pixels), matrices), added)
+    down, across = -(-rows // step), -(-columns // step)
+    border = [0, 0, left, across * step + 2 - width - left, top, down * step + 2 - height - top]
+    answers = images.new_empty([count, rows, columns, groups * made])
+    some = images_at_once(count, down * across)
+    for first in range(0, count, some):
+        framed = torch.constant_pad_nd(images[first : first + some].permute(0, 2, 3, 1), border)
+        framed = framed.contiguous()  # without a border it may lie otherwise
+        told = answers[first : first + some]
+        for at in range(groups):
+            pixels = tiles(framed.narrow(3, at * given, given), step)
+            transformed = of_pixels @ pixels.flatten(1)
+            products = torch.bmm(transformed.view(len(pixels), -1, given), kernels[at])
+            found = of_products @ products.flatten(1)
+            places = found.view(step, step, -1, down, across, made).permute(2, 3, 0, 4, 1, 5)
+            lay_out(told.narrow(3, at * made, made), places, bias.narrow(0, at * made, made))
         if shortcut is not None:
-            told += shortcut[some].permute(0, 2, 3, 1)
+            told += shortcut[first : first + some].permute(0, 2, 3, 1)
         if relu:
             told.relu_()
     return answers.permute(0, 3, 1, 2)
 
 
-def _portions(count: int, tiles: int) -> Iterator[slice]:
-    """Yields which images go together, of so many tiles each; about as many each time."""
-    portions = max(1, min(count, count * tiles // _TILES_AT_ONCE))
-    step = -(-count // portions)
-    return (slice(first, first + step) for first in range(0, count, step))
+def images_at_once(count: int, tiles: int) -> int:
+    """Returns how many images, of so many tiles each, are transformed before they are multiplied:
+    about as many each time, of about 256 tiles, which stay in the cache."""
+    portions = max(1, min(count, count * tiles // 256))
+    return -(-count // portions)
 
 
-def _framed(images: Tensor, padding: tuple[int, int]) -> Tensor:
-    """images: [n, C, H, W] -> [n, H', W', C] with zeros around, all that whole tiles read."""
-    (top, left), (height, width) = padding, images.shape[2:]
-    bottom, right = (
-        -(-(side + 2 * border - 2) // _STEP) * _STEP + 2 - side - border
-        for side, border in ((height, top), (width, left))
-    )
-    framed = F.pad(images.permute(0, 2, 3, 1), (0, 0, left, right, top, bottom))
-    return framed.contiguous()  # without a border it may lie otherwise
-
-
-def _tiles(pixels: Tensor) -> Tensor:
+def tiles(pixels: Tensor, step: int) -> Tensor:
     """pixels: [n, H, W, C] -> [6 * 6, n, down, across, C], what each tile reads."""
     image, row, column, _ = pixels.stride()
     count, height, width, channels = pixels.shape
-    down, across = height // _STEP, width // _STEP
+    side, down, across = step + 2, height // step, width // step
     read = pixels.as_strided(
-        (_TILE, _TILE, count, down, across, channels),
-        (row, column, image, _STEP * row, _STEP * column, 1),
-        pixels.storage_offset(),
+        [side, side, count, down, across, channels],
+        [row, column, image, step * row, step * column, 1],
     )
     return read.flatten(0, 1)
 
 
-def _products(tiles: Tensor, matrices: Tensor) -> Tensor:
-    """tiles: [6 * 6, n, down, across, C], matrices: [36, C, K] -> [4, 4, n, down, across, K]."""
-    _, *places, channels = tiles.shape
-    transformed = _square(_PIXELS, tiles) @ tiles.flatten(1)
-    products = torch.bmm(transformed.view(len(tiles), -1, channels), matrices)
-    found = _square(_ANSWERS, tiles) @ products.flatten(1)
-    return found.view(_STEP, _STEP, *places, matrices.shape[2])
-
-
-def _lay_out(answers: Tensor, found: Tensor, bias: Tensor) -> None:
-    """Lays [4, 4, n, down, across, K] out as [n, rows, columns, K], and adds the bias.
+def lay_out(answers: Tensor, places: Tensor, bias: Tensor) -> None:
+    """Lays [n, down, 4, across, 4, K] out as [n, rows, columns, K], and adds the bias.
 
     The last tiles may stand out.
     """
     _, rows, columns, _ = answers.shape
-    by_place = found.permute(2, 3, 0, 4, 1, 5)
-    if by_place.shape[1] * _STEP == rows and by_place.shape[3] * _STEP == columns:
-        places = answers.unflatten(2, (-1, _STEP)).unflatten(1, (-1, _STEP))
-        torch.add(by_place, bias, out=places)
+    _, down, step, across, _, _ = places.shape
+    if down * step == rows and across * step == columns:
+        by_tile = answers.unflatten(2, [-1, step]).unflatten(1, [-1, step])
+        torch.add(places, bias, out=by_tile)
     else:
-        within = by_place.flatten(3, 4).flatten(1, 2)[:, :rows, :columns]
+        within = places.flatten(3, 4).flatten(1, 2)[:, :rows, :columns]
         torch.add(within, bias, out=answers)
 
 
 def _matrices() -> tuple[NDArray[np.floating[Any]], ...]:
-    """Returns what transforms answers [4, 6], kernels [6, 3] and pixels [6, 6] of one row.
+    """Returns what transforms products [4, 6], kernels [6, 3] and pixels [6, 6] of one row.
 
     The answers are a convolution's transpose: kernel and answers are evaluated at the points, of
     infinity the highest coefficient; pixels are interpolated.
@@ -152,4 +145,4 @@ def _square(matrix: NDArray[np.floating[Any]], like: Tensor) -> Tensor:
     return torch.from_numpy(np.kron(matrix, matrix)).to(like)
 
 
-_ANSWERS, _KERNEL, _PIXELS = _matrices()
+_PRODUCTS, _KERNEL, _PIXELS = _matrices()
