@@ -43,11 +43,15 @@ class Script(nn.Module):
         super().__init__()
         module.graph.eliminate_dead_code()
         self.graph = module.graph
+        self.graph.owning_module = None  # which holds weights that are of no more use
         written = _Written(module)
         self._constants = written.constants  # packed weights have no strides: they are no buffers
         self._answer = tree_leaves(module.graph.output_node().args[0])
         self._structure: TreeSpec = module.meta["answer"]
-        self._run: _Function = torch.jit.CompilationUnit(written.source).run
+        run = torch.jit.CompilationUnit(written.source).run
+        # lists that were made in each call would lie where the next large tensor could
+        torch._C._jit_pass_constant_propagation(run.graph)
+        self._run: _Function = run
 
     def forward(self, images: Tensor) -> Any:
         """images: [N, C, H, W] -> what the network gives for them."""
