@@ -9,6 +9,7 @@ from vertebra.errors import DeviceError
 from vertebra.export import optimize as module
 from vertebra.export.optimize import FormRefused, Recorded, compare, optimize
 from vertebra.export.recorded import name_of
+from vertebra.export.scripted import Script
 from vertebra.layers.winograd import convolve
 from vertebra.tasks.classify import create_model
 
@@ -79,6 +80,7 @@ def test_models_of_other_libraries_are_folded_and_packed():
     ):
         fast = optimize(enlivened(model), draw(2, 3, 64, 64))
         assert fast.packed > 10 and fast.difference < 1e-5
+        assert isinstance(fast.net, Script)
         assert "aten::batch_norm" not in map(name_of, fast.net.graph.nodes)
         assert any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from vertebra.export import scripted
 from vertebra.export.operators import fused_operators
 from vertebra.export.recorded import record, set_constant
 from vertebra.export.scripted import Script
@@ -108,9 +110,20 @@ def test_weights_are_no_parameters_and_what_nobody_reads_is_gone():
     ]
 
 
-def test_what_torchscript_cannot_answer_is_called_by_python():
-    net, images = Net(lambda self, x: (self.conv(x), len(x) * 3)), draw(2, 4, 6, 6)
+@pytest.mark.parametrize(
+    ("does", "has_source"),
+    [
+        (lambda self, x: (self.conv(x), len(x) * 3), True),
+        (lambda self, x: self.conv(x), False),
+    ],
+)
+def test_what_cannot_be_torchscript_is_called_by_python(
+    does: Callable[[Net, Tensor], Any], has_source: bool, monkeypatch: pytest.MonkeyPatch
+):
+    net, images = Net(does), draw(2, 4, 6, 6)
     wanted = net(images)
+    if not has_source:
+        monkeypatch.setattr(scripted.inspect, "getsource", Mock(side_effect=OSError))
     found = fused_operators(net, images[:1], count=2)
     assert found is not None and isinstance(found.module, fx.GraphModule) and found.packed == 1
     torch.testing.assert_close(found.module(images), wanted, rtol=1e-5, atol=1e-5)

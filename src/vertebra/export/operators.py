@@ -43,6 +43,6 @@ def fused_operators(net: nn.Module, image: Tensor, *, count: int) -> Operators |
     overwrite(module)
     try:
         return Operators(Script(module), packed)
-    except RuntimeError:  # it answers with a number, say
+    except (OSError, RuntimeError):  # our source is not at hand, or it answers with a number, say
         module.recompile()
         return Operators(module, packed)

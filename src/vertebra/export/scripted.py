@@ -36,7 +36,8 @@ class Script(nn.Module):
     graph: its operators.
 
     Raises:
-        RuntimeError: TorchScript does not know what one of them takes.
+        OSError: the source of our functions is not at hand.
+        RuntimeError: TorchScript does not know what one of them takes or gives.
     """
 
     def __init__(self, module: fx.GraphModule) -> None:
