@@ -42,8 +42,8 @@ def transform(weight: Tensor, *, groups: int = 1) -> Kernels:
     return kernels, _square(_PIXELS, weight), _square(_PRODUCTS, weight)
 
 
-# Of here until `lay_out` the code is TorchScript as well, which a recorded network runs: it names
-# nothing of this file but functions, and each type where it cannot be told.
+# From here to `lay_out` the code is TorchScript too, which recorded networks run: of this file it
+# names nothing but functions.
 
 
 def convolve(
