@@ -126,5 +126,7 @@ def test_a_convolution_adds_to_a_shortcut_that_nobody_reads_later(
     assert found is not None
     used = [*map(name_of, found.module.graph.nodes)]
     assert ("mkldnn::_convolution_pointwise_" in used) == is_over
+    sums = torch.ops.mkldnn._convolution_pointwise.binary
+    assert is_over or sums in [node.target for node in found.module.graph.nodes]
     images = draw(2, 3, 6, 6)
     torch.testing.assert_close(found.module(images), net(images), rtol=1e-5, atol=1e-5)

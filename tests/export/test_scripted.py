@@ -1,5 +1,7 @@
 """A recorded network gives as TorchScript what it gives when Python calls its operators."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
@@ -100,7 +102,12 @@ def test_weights_are_no_parameters_and_what_nobody_reads_is_gone():
         self.conv(x)
         return x * self.table
 
-    script = Script(record(Net(does), draw(1, 4, 6, 6), is_one=False))
+    net = Net(does)
+    unread = weakref.ref(net.conv.weight)
+    script = Script(record(net, draw(1, 4, 6, 6), is_one=False))
+    del net
+    gc.collect()
+    assert unread() is None
     assert not [*script.parameters()] and not [*script.buffers()]
     assert [node.op for node in script.graph.nodes] == [
         "placeholder",
