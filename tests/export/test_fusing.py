@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vertebra.export import fusing
 from vertebra.export.operators import Operators, fused_operators
 from vertebra.export.recorded import name_of
 from vertebra.layers.winograd import convolve
@@ -146,7 +147,7 @@ def targets(found: Operators) -> list[object]:
 def test_many_channels_go_by_fewer_products(
     conv: nn.Conv2d, does: Callable[..., Tensor], after: list[str]
 ):
-    found = fast_form(Apply(does, conv), draw(2, conv.in_channels, 12, 10))
+    found = fast_form(Apply(does, conv), draw(2, conv.in_channels, 16, 12))
     first, *others = targets(found)
     assert first is convolve and [name for name in names(found) if name] == after
     assert len(others) == len(after) and found.packed == 1
@@ -159,15 +160,30 @@ def test_many_channels_go_by_fewer_products(
         (wide(), draw(2, 128, 8, 8)),
         (wide(), draw(2, 128, 16, 16).bfloat16()),
         (wide(stride=2), draw(2, 128, 32, 32)),
-        (nn.Conv2d(128, 64, 3), draw(2, 128, 16, 16)),
+        (nn.Conv2d(128, 32, 3), draw(2, 128, 16, 16)),
+        (wide(), draw(20, 128, 2, 2)),
         (nn.Conv2d(128, 128, 3, dilation=2), draw(2, 128, 20, 20)),
         (nn.Conv2d(128, 128, (3, 1)), draw(2, 128, 16, 16)),
     ],
-    ids=["one image", "few tiles", "bf16", "stride", "few channels", "holes", "3x1"],
+    ids=[
+        "one image",
+        "few tiles",
+        "bf16",
+        "stride",
+        "few channels",
+        "few positions",
+        "holes",
+        "3x1",
+    ],
 )
 def test_others_go_by_packed_weights(conv: nn.Conv2d, images: Tensor):
     found = fast_form(conv.to(images.dtype), images)
     assert names(found) == ["mkldnn::_convolution_pointwise"]
+
+
+def test_where_sparse_products_are_slow_all_go_by_packed_weights(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fusing, "is_fast", lambda: False)
+    assert names(fast_form(wide(), draw(2, 128, 16, 12))) == ["mkldnn::_convolution_pointwise"]
 
 
 def two() -> tuple[nn.Conv2d, nn.Conv2d]:

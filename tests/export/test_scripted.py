@@ -9,12 +9,14 @@ from unittest.mock import Mock
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
 from torch.nn import functional as F
 
 from vertebra.export import scripted
 from vertebra.export.operators import fused_operators
 from vertebra.export.recorded import record, set_constant
 from vertebra.export.scripted import Script
+from vertebra.layers.tiling import Tiling
 from vertebra.layers.winograd import convolve, transform
 
 
@@ -86,14 +88,18 @@ def test_answers_keep_their_structure(does: Callable[[Net, Tensor], Any]):
 @pytest.mark.parametrize("groups", [1, 2])
 def test_our_convolution_is_called_as_operators_are(groups: int, relu: bool):
     images, weight, bias = draw(3, 4, 7, 9), draw(6, 4 // groups, 3, 3), draw(6)
-    shortcut, weights = draw(3, 6, 7, 9), transform(weight, groups=groups)
+    shortcut, tiling = draw(3, 6, 7, 9), Tiling.of((7, 9), (1, 1))
+    weights = transform(weight, tiling, images=2, groups=groups)
     module = record(nn.Identity(), images[:1], is_one=False)
     (first, output) = module.graph.nodes
-    read = [set_constant(module, each, output) for each in (*weights, bias, shortcut)]
+
+    def put(value: Any) -> Any:
+        return set_constant(module, value, output) if isinstance(value, Tensor) else value
+
+    args = map_aggregate((weights, bias, shortcut), put)
     with module.graph.inserting_before(output):
-        args = (first, (*read[:3],), read[3], (1, 1), read[4], relu)
-        output.args = (module.graph.call_function(convolve, args),)
-    wanted = convolve(images, weights, bias, (1, 1), shortcut, relu)
+        output.args = (module.graph.call_function(convolve, (first, *args, relu)),)
+    wanted = convolve(images, weights, bias, shortcut, relu)
     assert torch.equal(Script(module)(images), wanted)
 
 

@@ -21,12 +21,12 @@ from torch._ops import OpOverload
 from torch.fx.node import map_arg
 from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
 
-from vertebra.layers import winograd
+from vertebra.layers import sparse, winograd
 
 _Function: TypeAlias = Callable[[Tensor, list[Tensor]], list[Tensor]]
 """From images and constants to the tensors in the answer."""
 
-_OURS = (winograd.convolve, winograd.images_at_once, winograd.tiles, winograd.lay_out)
+_OURS = (winograd.convolve, sparse.multiply)
 """Functions of ours, the first of which is called as operators are. They are TorchScript too."""
 
 
