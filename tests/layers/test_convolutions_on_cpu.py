@@ -1,6 +1,7 @@
 """Convolutions that go another way give the same, up to rounding."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from vertebra.engine.execution import Execution, Precision
 from vertebra.engine.gradient_checkpointing import checkpoint_blocks
+from vertebra.layers import convolutions_on_cpu, winograd_training
 from vertebra.layers.convolutions_on_cpu import ConvolutionsOnCpu, overwrites_memory
 from vertebra.layers.standardised_conv import StandardisedConv2d
 from vertebra.tasks.classify import create_model
@@ -215,3 +217,57 @@ def test_blocks_that_compute_again_go_the_same_way(precision: Precision):
             loss = network(images).float().square().sum()
         loss.backward()
     assert all(each.grad is not None for each in network.parameters())
+
+
+def taken_by_tiles(conv: nn.Conv2d, images: Tensor, dtype: torch.dtype) -> int:
+    """Returns how many of two passes went by tiles; each gives what the usual way does."""
+    wanted = pass_through(conv, images)
+    bound = 2e-5 if dtype == torch.float32 else 2e-2
+    by_tiles = patch.object(winograd_training, "convolve", wraps=winograd_training.convolve)
+    with by_tiles as way, ConvolutionsOnCpu(conv, dtype).taken():
+        for _ in range(2):
+            for one, other in zip(pass_through(conv, images), wanted, strict=True):
+                assert (one - other).abs().max() < bound * other.abs().max()
+    return way.call_count
+
+
+@pytest.mark.parametrize(
+    ("conv", "count", "size"),
+    [
+        (nn.Conv2d(128, 128, 3, padding=1), 8, (16, 14)),
+        (nn.Conv2d(256, 256, 3, padding=1, groups=2, bias=False), 8, (16, 16)),
+        (nn.Conv2d(256, 128, 3, padding=(1, 0)), 13, (10, 12)),
+    ],
+    ids=str,
+)
+def test_wide_windows_go_by_tiles(conv: nn.Conv2d, count: int, size: tuple[int, int]):
+    assert taken_by_tiles(conv, draw(count, conv.in_channels, *size), torch.float32) == 2
+
+
+@pytest.mark.parametrize(
+    ("conv", "count", "side"),
+    [
+        (nn.Conv2d(64, 128, 3, padding=1), 8, 16),
+        (nn.Conv2d(128, 64, 3, padding=1), 8, 16),
+        (nn.Conv2d(256, 256, 3, padding=1, groups=4), 8, 16),
+        (nn.Conv2d(128, 128, 3, padding=1), 4, 16),
+        (nn.Conv2d(128, 128, 3, padding=1), 128, 2),
+        (nn.Conv2d(128, 128, 3, padding=1, stride=2), 8, 32),
+        (nn.Conv2d(128, 128, 3, padding=2, dilation=2), 8, 16),
+    ],
+    ids=str,
+)
+def test_others_do_not(conv: nn.Conv2d, count: int, side: int):
+    assert taken_by_tiles(conv, draw(count, conv.in_channels, side, side), torch.float32) == 0
+
+
+def test_none_goes_by_tiles_in_bf16_or_by_channel_or_where_sparse_products_are_slow(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    conv, images = nn.Conv2d(128, 128, 3, padding=1), draw(8, 128, 16, 16)
+    assert taken_by_tiles(conv, images, torch.float32) == 2
+    assert taken_by_tiles(conv, images, torch.bfloat16) == 0
+    by_channel = images.contiguous(memory_format=torch.contiguous_format)
+    assert taken_by_tiles(conv, by_channel, torch.float32) == 0
+    monkeypatch.setattr(convolutions_on_cpu, "is_fast", lambda: False)
+    assert taken_by_tiles(conv, images, torch.float32) == 0

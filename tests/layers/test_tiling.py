@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vertebra.layers.sparse import multiply
+from vertebra.layers.sparse import multiply_twice
 from vertebra.layers.tiling import Pair, Tiling
 
 
@@ -15,19 +15,16 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
 
 def to_points(pair: Pair, maps: Tensor, tiling: Tiling) -> Tensor:
     """maps: [N, H, W, C] -> [N * tiles, points, C]."""
-    first, second = pair
-    lines = multiply(first, maps.flatten(0, 1).flatten(1), 1, 1)
-    return multiply(second, lines.view(-1, maps.shape[3]), 1, 1).view(
-        -1, tiling.side**2, maps.shape[3]
-    )
+    channels = maps.shape[3]
+    found = multiply_twice(*pair, maps.flatten(0, 1).flatten(1), channels, (1, 1))
+    return found.view(-1, tiling.side**2, channels)
 
 
 def from_points(pair: Pair, points: Tensor, size: tuple[int, int]) -> Tensor:
     """points: [N * tiles, points, groups * K] -> [N, H, W, groups * K], in two groups."""
     parts = points.unflatten(2, (2, -1)).permute(1, 2, 0, 3)
-    first, second = pair
-    rows = multiply(first, parts.flatten(0, 2), 1, 1)
-    return multiply(second, rows, 1, 1).view(-1, *size, points.shape[2])
+    found = multiply_twice(*pair, parts.flatten(0, 2), parts.shape[3], (1, 1))
+    return found.view(-1, *size, points.shape[2])
 
 
 @pytest.mark.parametrize("step", [4, 5])

@@ -149,13 +149,11 @@ def _fuse_by_tiles(
     weights = map_aggregate(
         made, lambda each: set_constant(module, each, conv) if isinstance(each, Tensor) else each
     )
-    bias = argument(conv, "bias")
-    if bias is None:
-        bias = set_constant(module, weight.new_zeros(len(weight)), conv)
     add = _follower(conv)
     shortcut = _added(add, conv)
     add = add if shortcut is not None else None
     relu = _relu(add or conv)
+    bias = argument(conv, "bias")
     args = (conv.all_input_nodes[0], weights, bias, shortcut, relu is not None)
     _replace(convolve, args, conv, add, relu)
 

@@ -26,7 +26,7 @@ from vertebra.layers import sparse, winograd
 _Function: TypeAlias = Callable[[Tensor, list[Tensor]], list[Tensor]]
 """From images and constants to the tensors in the answer."""
 
-_OURS = (winograd.convolve, sparse.multiply)
+_OURS = (winograd.convolve, sparse.multiply_twice, sparse.multiply)
 """Functions of ours, the first of which is called as operators are. They are TorchScript too."""
 
 

@@ -6,6 +6,8 @@ small maps   of many channels: oneDNN spends its time there on the order of the 
              gradient. Two cores took 1.5 to 3.5 times as long for 512 channels at 4 px and below in
              fp32, and up to 8 times in bf16, as matrix products of patches do. In bf16, on maps of
              up to 8 px, only the gradient of the weights is one.
+wide 3x3     in fp32 with stride 1: by a quarter of the products (`winograd_training.py`). On two
+             cores that takes 0.5 to 0.95 times as long, the less the larger batch and map are.
 1x1          as linear maps over channels: in fp32 where there are few rows, in bf16 always.
 depthwise    the gradient of large kernels' weights is made of matrix products where maps are small
              or narrow (`depthwise.py`): 1.3 to 4 times as fast. Else, where torch 2.15 has no fast
@@ -26,10 +28,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from vertebra.layers import depthwise, patches
+from vertebra.layers import depthwise, patches, winograd_training
 from vertebra.layers.convolve_as_usual import GradientOfWeights, convolve_as_usual
 from vertebra.layers.instead import instead
 from vertebra.layers.patches import Window, convolve
+from vertebra.layers.sparse import is_fast
+from vertebra.layers.tiling import Tiling
+from vertebra.layers.winograd_training import Transforms
 
 _MANY_CHANNELS = 256
 _SMALL = {torch.float32: 4 * 4, torch.bfloat16: 5 * 5}
@@ -48,10 +53,17 @@ _FAST_DEPTHWISE = {torch.float32: 5, torch.bfloat16: 3}
 _NARROW = 16
 """Columns at most of a map whose rows are multiplied for the gradient of depthwise weights."""
 
+_MANY_TILES, _MANY_NUMBERS, _FEW_PRODUCTS = 32, 12_288, 0.4
+"""Tiles at least of a product at one point, numbers in them, and products at most in those of the
+usual way, from which a convolution by tiles takes less time."""
+
 _UNSAFE_CHANNELS = 16
 
 _Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """From images, weight and bias to what the convolution makes of them."""
+
+_Known = dict[tuple[Tiling, int, int], Transforms]
+"""Of so many images in so many groups, which convolutions share."""
 
 
 class ConvolutionsOnCpu:
@@ -63,7 +75,8 @@ class ConvolutionsOnCpu:
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         found = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
-        ways = [(each, _faster(each, dtype)) for each in found]
+        known: _Known = {}
+        ways = [(each, _faster(each, dtype, known)) for each in found]
         self._ways = [(conv, way) for conv, way in ways if way is not None]
 
     def taken(self) -> AbstractContextManager[None]:
@@ -79,7 +92,7 @@ def overwrites_memory(conv: nn.Conv2d) -> bool:
     return is_pointwise and conv.stride != (1, 1) and conv.in_channels < _UNSAFE_CHANNELS
 
 
-def _faster(conv: nn.Conv2d, dtype: torch.dtype) -> _Way | None:
+def _faster(conv: nn.Conv2d, dtype: torch.dtype, known: _Known) -> _Way | None:
     """Returns another way to compute it, if there is one."""
     usual: _Way = conv._conv_forward  # pyright: ignore[reportPrivateUsage]
     if conv.padding_mode != "zeros":
@@ -87,11 +100,16 @@ def _faster(conv: nn.Conv2d, dtype: torch.dtype) -> _Way | None:
     window = _window(conv)
     if 1 < conv.groups == conv.in_channels:
         return _depthwise(usual, window, conv, dtype)
-    if window is None or conv.groups > 1:
+    if window is None:
         return None
     if overwrites_memory(conv):
         return partial(_product, window=window)
-    return _as_product(usual, window, conv.in_channels, dtype)
+    way = _as_product(usual, window, conv.in_channels, dtype) if conv.groups == 1 else None
+    by_tiles = window.size == (3, 3) and window.stride == (1, 1) and dtype == torch.float32
+    is_wide = min(conv.in_channels, conv.out_channels) >= _SEVERAL_CHANNELS * conv.groups
+    if by_tiles and is_wide and is_fast():
+        return _by_tiles(way or usual, window, conv.groups, known)
+    return way
 
 
 def _window(conv: nn.Conv2d) -> Window | None:
@@ -146,6 +164,24 @@ def _as_usual(
 
 def _product(images: Tensor, weight: Tensor, bias: Tensor | None, window: Window) -> Tensor:
     return convolve(images.permute(0, 2, 3, 1), weight, bias, window).permute(0, 3, 1, 2)
+
+
+def _by_tiles(other: _Way, window: Window, groups: int, known: _Known) -> _Way:
+    def forward(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        count, _, height, width = images.shape
+        # tiles of 5x5 make the gradient of images round eight times as much
+        tiling = Tiling(4, (height, width), window.padding)
+        tiles = count * tiling.in_all
+        are_many = tiles >= _MANY_TILES and tiles * weight.shape[1] >= _MANY_NUMBERS
+        is_by_pixel = images.is_contiguous(memory_format=torch.channels_last)
+        if not are_many or not is_by_pixel or tiling.share > _FEW_PRODUCTS:
+            return other(images, weight, bias)
+        key = tiling, count, groups
+        if key not in known:
+            known[key] = Transforms.of(tiling, images=count, groups=groups, like=weight)
+        return winograd_training.convolve(images, weight, bias, known[key])
+
+    return forward
 
 
 def _as_product(usual: _Way, window: Window, channels: int, dtype: torch.dtype) -> _Way:

@@ -54,12 +54,24 @@ def repeat(part: Sparse, times: int, step: int) -> Sparse:
     )
 
 
-def multiply(matrix: tuple[Tensor, Tensor, Tensor], rows: Tensor, some: int, parts: int) -> Tensor:
-    """Returns the product of the first rows of a matrix, `some` of its so many equal parts.
+def multiply_twice(
+    first: tuple[Tensor, Tensor, Tensor],
+    second: tuple[Tensor, Tensor, Tensor],
+    rows: Tensor,
+    channels: int,
+    share: tuple[int, int],
+) -> Tensor:
+    """Returns the product of two matrices, the second one's rows of so many channels."""
+    return multiply(second, multiply(first, rows, share).view(-1, channels), share)
 
-    rows: [columns of the matrix, C] -> [rows of the matrix * some / parts, C].
+
+def multiply(matrix: tuple[Tensor, Tensor, Tensor], rows: Tensor, share: tuple[int, int]) -> Tensor:
+    """Returns the product of the first rows of a matrix, a share (some, of all) of its equal parts.
+
+    rows: [columns of the matrix, C] -> [rows of the matrix * some / all, C].
     """
     columns, begins, values = matrix
-    terms, count = len(columns) * some // parts, (len(begins) - 1) * some // parts
+    some, whole = share
+    terms, count = len(columns) * some // whole, (len(begins) - 1) * some // whole
     columns, begins, values = columns[:terms], begins[: count + 1], values[:terms]
     return torch.embedding_bag(rows, columns, begins, False, 0, False, values, True)[0]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vertebra.layers.sparse import multiply
+from vertebra.layers.sparse import multiply_twice
 from vertebra.layers.tiling import Pair, Tiling, of_kernel
 
 Weights: TypeAlias = tuple[Tensor, Pair, Pair, tuple[int, int, int, int]]
@@ -57,8 +57,8 @@ def images_at_once(count: int, tiles: int) -> int:
     return -(-count // portions)
 
 
-# `convolve` and `multiply` are TorchScript too, which recorded networks run: they name nothing but
-# functions.
+# `convolve` and what it calls are TorchScript too, which recorded networks run: they name nothing
+# but functions.
 
 
 def convolve(
@@ -69,7 +69,7 @@ def convolve(
         tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
         tuple[int, int, int, int],
     ],
-    bias: Tensor,
+    bias: Tensor | None = None,
     shortcut: Tensor | None = None,
     relu: bool = False,
 ) -> Tensor:
@@ -84,21 +84,23 @@ def convolve(
     groups = channels // given
     first_of_ones = (int((points // groups) ** 0.5) + 1) * groups  # where every answer reads
     pixels = images.permute(0, 2, 3, 1).contiguous()
-    answers = images.new_empty([count, rows, columns, groups * made])
+    answers = images.new_empty([count if count > at_once else 0, rows, columns, groups * made])
     for first in range(0, count, at_once):
         some = min(at_once, count - first)
+        share = (some, at_once)
         lines = pixels[first : first + some].view(some * height, width * channels)
-        read = multiply(down, lines, some, at_once)
-        read = multiply(across, read.view(-1, channels), some, at_once)
+        read = multiply_twice(down, across, lines, channels, share)
         by_point = read.view(some * tiles, points, given).transpose(0, 1)
         products = images.new_empty([points, at_once * tiles, made])
         torch.bmm(by_point, kernels, out=products[:, : some * tiles])
-        products[first_of_ones : first_of_ones + groups] += bias.view(groups, 1, made)
-        found = multiply(back_down, products.flatten(0, 1), some, at_once)
-        found = multiply(back_across, found, some, at_once)
+        if bias is not None:
+            products[first_of_ones : first_of_ones + groups] += bias.view(groups, 1, made)
+        found = multiply_twice(back_down, back_across, products.flatten(0, 1), made, share)
         found = found.view(some, rows, columns, groups * made)
         if shortcut is not None:
             found += shortcut[first : first + some].permute(0, 2, 3, 1)
+        if some == count:
+            return (found.relu_() if relu else found).permute(0, 3, 1, 2)
         told = answers[first : first + some]
         if relu:
             torch.clamp_min(found, 0, out=told)
