@@ -147,7 +147,6 @@ def ours(name: str, batch_size: int, pipe: Connection) -> None:
 
     execution, device = Execution(device="cpu"), torch.device("cpu")
     execution.settle(device)
-    execution.keep_memory(device)
     torch.manual_seed(0)
     deployed = Deployed(
         model=execution.place(create_model(name, num_classes=1000), device).eval(),

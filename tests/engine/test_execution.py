@@ -107,3 +107,14 @@ def test_freed_memory_is_kept_unless_memory_is_to_be_saved(monkeypatch, saves_me
     called.clear()
     execution.keep_memory(torch.device("cpu"))
     assert called == ([] if saves_memory else ["keep_in_heap"])
+
+
+def test_freed_memory_is_kept_from_the_first_answer_on(monkeypatch):
+    called: list[torch.device] = []
+    monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", called.append)
+    network, device = nn.Identity(), torch.device("cpu")
+    Execution().keep_memory_after(network, device)
+    assert not called
+    for _ in range(2):
+        network(torch.ones(1))
+    assert called == [device]

@@ -260,3 +260,17 @@ def test_the_fast_form_is_checked_on_the_images_that_it_is_for(deployed, report,
     rows = [[torch.equal(image, each) for each in batch.images].index(True) for image in images]
     assert len(rows) == apply.CHECKED_ON and rows == sorted(rows)
     assert (rows[0], rows[-1]) == (0, len(report) - 1)
+
+
+def test_memory_is_kept_from_the_first_answer_on_that_is_no_check(folder, report, monkeypatch):
+    kept = []
+    monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", kept.append)
+    run = load_run(folder)
+    (batch,) = apply.batches(run, report, batch_size=len(report))
+    network = apply.fast_form(run, batch.images, batch_size=8)
+    assert not kept
+    for _ in range(2):
+        apply.probabilities(run, network, batch.images)
+    assert kept == [run.device]
+    load_run(folder).model(batch.images)
+    assert kept == [run.device, run.device]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from vertebra.cores import usable_cores
 from vertebra.engine.heap import keep_in_heap, keep_out_of_heap
@@ -72,11 +73,24 @@ class Execution:
     def keep_memory(self, device: torch.device) -> None:
         """Has this process keep what it frees for its next large tensors.
 
-        Comes when what stays has been made, with the first update: between large tensors it would
-        leave holes that fit none.
+        Comes when what stays has been made, with the first update or the first answer: between
+        large tensors it would leave holes that fit none.
         """
         if not self.gradient_checkpointing:  # there memory counts for more than time
             keep_in_heap(device)
+
+    def keep_memory_after(self, network: nn.Module, device: torch.device) -> RemovableHandle:
+        """Has memory be kept, see `keep_memory`, once the network has answered for the first time.
+
+        Returns what takes that back.
+        """
+
+        def keep(*_: Any) -> None:
+            hook.remove()
+            self.keep_memory(device)
+
+        hook = network.register_forward_hook(keep)
+        return hook
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Returns the context in which losses and answers are computed."""

@@ -125,13 +125,17 @@ def fast_form(
     precision = deployed.execution.precision
     if precision == "bf16" and not has_bf16(deployed.device):
         return deployed.model
+    if deployed.waits is not None:
+        deployed.waits.remove()  # what is made for the fast form is to lie close together too
     try:
-        return optimized(deployed.model, images, precision=precision, batch_size=batch_size)
+        fast = optimized(deployed.model, images, precision=precision, batch_size=batch_size)
     except FormRefused as refusal:
         if on_refusal is None:
             raise
         on_refusal(f"the network computes as it was trained: {refusal.why}")
-        return deployed.model
+        fast = deployed.model
+    deployed.execution.keep_memory_after(fast, deployed.device)
+    return fast
 
 
 def _checked_on(

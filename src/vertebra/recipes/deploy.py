@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from vertebra.contracts import Classifier
 from vertebra.data.preprocess import Preprocess
@@ -21,6 +22,7 @@ class Deployed:
     """A model in eval mode with all it needs to name what is in a file.
 
     classes: none where it was trained on images without; its head then means nothing.
+    waits:   has memory be kept from the model's first answer on, see `Execution.keep_memory_after`.
     """
 
     model: Classifier
@@ -29,6 +31,7 @@ class Deployed:
     recipe: Recipe
     execution: Execution
     device: torch.device
+    waits: RemovableHandle | None = None
 
     def require_classes(self) -> None:
         """Checks that its answers mean something.
@@ -70,7 +73,6 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
     execution = replace(recipe.execution, device=device or recipe.execution.device)
     target = execution.resolve()
     execution.settle(target)
-    execution.keep_memory(target)
     execution.place(model, target)
     return Deployed(
         model=model.eval(),
@@ -79,4 +81,5 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
         recipe=recipe,
         execution=execution,
         device=target,
+        waits=execution.keep_memory_after(model, target),
     )
