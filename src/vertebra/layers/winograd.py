@@ -31,17 +31,13 @@ def transform(weight: Tensor, tiling: Tiling, *, images: int, groups: int = 1) -
     weight: [K, C / groups, 3, 3]; images: how many a call is to have. Others may come too.
     """
     at_once = images_at_once(images, tiling.in_all)
+    kernels = _kernels(weight, tiling.step, groups)
+    from_pixels = tiling.from_pixels(at_once, weight)
     to_answers = tiling.to_answers(at_once, groups, weight)
-    shape = (at_once, tiling.in_all, *tiling.answers)
-    return (
-        kernels_of(weight, tiling.step, groups),
-        tiling.from_pixels(at_once, weight),
-        to_answers,
-        shape,
-    )
+    return kernels, from_pixels, to_answers, (at_once, tiling.in_all, *tiling.answers)
 
 
-def kernels_of(weight: Tensor, step: int, groups: int = 1) -> Tensor:
+def _kernels(weight: Tensor, step: int, groups: int) -> Tensor:
     """weight: [K, C / groups, 3, 3] -> [points * groups, C / groups, K / groups]."""
     matrix = of_kernel(step)
     by_tap = weight.unflatten(0, (groups, -1)).permute(4, 3, 0, 2, 1)  # across, then down

@@ -90,7 +90,7 @@ class _Convolve(torch.autograd.Function):
         transforms: Transforms = ctx.transforms
         kernels = _kernels(weight, transforms)
         of_pixels: list[Tensor] = []
-        of_kernels: list[Tensor] = []
+        of_kernels: Tensor | None = None
         batches = (_by_pixel(each).split(transforms.at_once) for each in (images, gradient))
         for pixels, places in zip(*batches, strict=True):
             products = transforms.to_points(transforms.from_answers, places)
@@ -98,10 +98,10 @@ class _Convolve(torch.autograd.Function):
                 of_pixels.append(transforms.pixels_for(products, kernels).view_as(pixels))
             if of_weight_too:
                 read = transforms.to_points(transforms.from_pixels, pixels)
-                of_kernels[:] = [_sum_and_product(of_kernels, products.transpose(1, 2), read)]
+                of_kernels = _add_product(of_kernels, products.transpose(1, 2), read)
         return (
             _joined(of_pixels).permute(0, 3, 1, 2) if of_pixels else None,
-            _weight(of_kernels[0], transforms) if of_kernels else None,
+            None if of_kernels is None else _weight(of_kernels, transforms),
             gradient.sum((0, 2, 3)) if of_bias_too else None,
             None,
         )
@@ -139,6 +139,6 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-def _sum_and_product(sums: list[Tensor], left: Tensor, right: Tensor) -> Tensor:
-    """Returns the product, added to the sum so far if there is one, which is written over."""
-    return sums[0].baddbmm_(left, right) if sums else torch.bmm(left, right)
+def _add_product(so_far: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """Returns the sum with a product of matrices, in the place of what there is so far."""
+    return torch.bmm(left, right) if so_far is None else so_far.baddbmm_(left, right)
