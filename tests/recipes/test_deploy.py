@@ -263,14 +263,19 @@ def test_the_fast_form_is_checked_on_the_images_that_it_is_for(deployed, report,
 
 
 def test_memory_is_kept_from_the_first_answer_on_that_is_no_check(folder, report, monkeypatch):
-    kept = []
+    kept, answered = [], []
     monkeypatch.setattr("vertebra.engine.execution.keep_in_heap", kept.append)
-    run = load_run(folder)
-    (batch,) = apply.batches(run, report, batch_size=len(report))
-    network = apply.fast_form(run, batch.images, batch_size=8)
-    assert not kept
-    for _ in range(2):
-        apply.probabilities(run, network, batch.images)
-    assert kept == [run.device]
-    load_run(folder).model(batch.images)
-    assert kept == [run.device, run.device]
+
+    def watched(model, images, **options):
+        fast = optimized(model, images, **options)
+        fast.register_forward_pre_hook(lambda *_: answered.append(len(kept)))
+        return fast
+
+    monkeypatch.setattr(apply, "optimized", watched)
+    monkeypatch.setattr(apply, "WORTH_OPTIMIZING", len(report))
+    run = load_run(folder, keeps_memory=False)
+    evaluate_split(run, report, name="test", optimize=True)
+    assert answered[0] == 0 and kept == [run.device]
+    assert [*predict(run, report, optimize=True)] and kept == [run.device] * 2
+    load_run(folder)
+    assert kept == [run.device] * 3

@@ -61,7 +61,7 @@ def run(arguments: Arguments) -> int:
     from vertebra.report.evaluation import write_evaluation
     from vertebra.report.terminal import figures_table, open_console
 
-    deployed = load_run(arguments.run, device=arguments.device)
+    deployed = load_run(arguments.run, device=arguments.device, keeps_memory=False)
     deployed.require_classes()
     name, split = _choose(arguments, deployed)
     with reading("evaluating") as listen:

@@ -69,7 +69,7 @@ def _rows(arguments: Arguments, split: "Split") -> list[dict[str, Json]]:
     from vertebra.recipes.apply import predict
     from vertebra.recipes.deploy import load_run
 
-    deployed = load_run(arguments.run, device=arguments.device)
+    deployed = load_run(arguments.run, device=arguments.device, keeps_memory=False)
     deployed.require_classes()
     with reading() as listen:
         usable, refused = survey_loose(

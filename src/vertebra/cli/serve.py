@@ -75,7 +75,7 @@ def run(arguments: Arguments) -> int:
 
     port = Port.take(arguments.host, arguments.port)
     with port.socket:
-        deployed = load_run(place.path, device=arguments.device)
+        deployed = load_run(place.path, device=arguments.device, keeps_memory=False)
         served = ServedRun(
             deployed,
             batch_size=limits.batch_size,

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from vertebra.cores import usable_cores
 from vertebra.engine.heap import keep_in_heap, keep_out_of_heap
@@ -79,18 +78,14 @@ class Execution:
         if not self.gradient_checkpointing:  # there memory counts for more than time
             keep_in_heap(device)
 
-    def keep_memory_after(self, network: nn.Module, device: torch.device) -> RemovableHandle:
-        """Has memory be kept, see `keep_memory`, once the network has answered for the first time.
-
-        Returns what takes that back.
-        """
+    def keep_memory_after(self, network: nn.Module, device: torch.device) -> None:
+        """Has this process keep what it frees once the network has answered for the first time."""
 
         def keep(*_: Any) -> None:
             hook.remove()
             self.keep_memory(device)
 
         hook = network.register_forward_hook(keep)
-        return hook
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Returns the context in which losses and answers are computed."""

@@ -56,6 +56,7 @@ def evaluate_split(
     model = deployed.model
     if optimize and len(known) >= WORTH_OPTIMIZING:
         model = _checked_on(known, deployed, batch_size=batch_size, on_refusal=on_refusal)
+    deployed.execution.keep_memory_after(model, deployed.device)
     return judge(
         model,
         known,
@@ -89,6 +90,7 @@ def predict(
     model = deployed.model
     if optimize and len(split) >= WORTH_OPTIMIZING:
         model = _checked_on(split, deployed, batch_size=batch_size, on_refusal=on_refusal)
+    deployed.execution.keep_memory_after(model, deployed.device)
     for batch in batches(deployed, split, batch_size=batch_size):
         shares = probabilities(deployed, model, batch.images).cpu()
         for index, row in zip(batch.index.tolist(), shares, strict=True):
@@ -125,17 +127,13 @@ def fast_form(
     precision = deployed.execution.precision
     if precision == "bf16" and not has_bf16(deployed.device):
         return deployed.model
-    if deployed.waits is not None:
-        deployed.waits.remove()  # what is made for the fast form is to lie close together too
     try:
-        fast = optimized(deployed.model, images, precision=precision, batch_size=batch_size)
+        return optimized(deployed.model, images, precision=precision, batch_size=batch_size)
     except FormRefused as refusal:
         if on_refusal is None:
             raise
         on_refusal(f"the network computes as it was trained: {refusal.why}")
-        fast = deployed.model
-    deployed.execution.keep_memory_after(fast, deployed.device)
-    return fast
+        return deployed.model
 
 
 def _checked_on(

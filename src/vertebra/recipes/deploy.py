@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch.utils.hooks import RemovableHandle
 
 from vertebra.contracts import Classifier
 from vertebra.data.preprocess import Preprocess
@@ -22,7 +21,6 @@ class Deployed:
     """A model in eval mode with all it needs to name what is in a file.
 
     classes: none where it was trained on images without; its head then means nothing.
-    waits:   has memory be kept from the model's first answer on, see `Execution.keep_memory_after`.
     """
 
     model: Classifier
@@ -31,7 +29,6 @@ class Deployed:
     recipe: Recipe
     execution: Execution
     device: torch.device
-    waits: RemovableHandle | None = None
 
     def require_classes(self) -> None:
         """Checks that its answers mean something.
@@ -47,8 +44,13 @@ class Deployed:
             )
 
 
-def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
+def load_run(
+    directory: Path | str, *, device: str | None = None, keeps_memory: bool = True
+) -> Deployed:
     """Returns the selected model of a run; `device` None takes the run's own.
+
+    keeps_memory: this process keeps what it frees from now on, see `Execution.keep_memory`; False
+                  where the caller says when.
 
     Raises:
         CheckpointError: there is no run, it holds no weights yet, or a file of it is broken.
@@ -73,6 +75,8 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
     execution = replace(recipe.execution, device=device or recipe.execution.device)
     target = execution.resolve()
     execution.settle(target)
+    if keeps_memory:
+        execution.keep_memory(target)
     execution.place(model, target)
     return Deployed(
         model=model.eval(),
@@ -81,5 +85,4 @@ def load_run(directory: Path | str, *, device: str | None = None) -> Deployed:
         recipe=recipe,
         execution=execution,
         device=target,
-        waits=execution.keep_memory_after(model, target),
     )

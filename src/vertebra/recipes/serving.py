@@ -52,6 +52,8 @@ class ServedRun:
         # what is recorded for several images takes a single one the slow way
         is_apart = isinstance(self._several, Recorded) and batch_size > 1
         self._one = form(batch_size=1) if is_apart else self._several
+        for each in {self._one, self._several}:
+            deployed.execution.keep_memory_after(each, deployed.device)
 
     @property
     def name(self) -> str:

@@ -65,7 +65,7 @@ def look_up(recipe: Recipe, pretrained: Pretrained, *, download: bool = False) -
 def _load_run(
     model: Classifier, recipe: Recipe, directory: Path, *, classes: tuple[str, ...]
 ) -> PretrainedReport:
-    run = load_run(directory, device="cpu")
+    run = load_run(directory, device="cpu", keeps_memory=False)
     network = operated(run.model, run.recipe.model, recipe.model)
     norms = "" if network is run.model else ", its batch norms replaced"
     run = replace(run, model=network)

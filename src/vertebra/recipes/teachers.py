@@ -109,7 +109,7 @@ def _labellers(phase: Phase) -> tuple[str, ...]:
 def _load(
     where: str, preprocess: Preprocess, classes: Sequence[str], device: torch.device
 ) -> Teacher:
-    run = load_run(where, device=str(device))
+    run = load_run(where, device=str(device), keeps_memory=False)
     _require_classes(where, run.classes, classes)
     teacher = as_teacher(run, preprocess, classes)
     run.execution.place(teacher, device)
