@@ -11,7 +11,7 @@ from vertebra.layers import tiling as tilings
 from vertebra.layers.tiling import Tiling
 from vertebra.layers.winograd import convolve, transform
 
-exactly = partial(torch.testing.assert_close, rtol=0, atol=1e-11)
+exactly = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
 
 
 def draw(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
